@@ -1,0 +1,57 @@
+"""The command line: ``obd <stage>``. Each stage's command lives beside its function; this file only finds it."""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from obd.errors import UserError
+
+# name: (module, what it does); the module's `command` is imported only when it is called
+STAGES = {
+    "collect": ("obd.datasets.collect", "Train SAC and record datasets by D4RL's protocol."),
+    "dataset": ("obd.datasets.stage", "Bring a Minari or D4RL dataset into the project's form."),
+    "near-expert": ("obd.near_experts.stage", "Train or import a near-expert policy and its critics."),
+    "card": ("obd.near_experts.card", "Evaluate a near-expert: returns, and Q against Monte-Carlo returns."),
+    "distill": ("obd.distill", "Distil a dataset into a synset, or select a random one."),
+    "evaluate": ("obd.evaluate", "Train policies on a synset (or a whole dataset) and record their returns."),
+    "table": ("obd.tables", "Make a table from evaluation files."),
+    "figure": ("obd.figures", "Make a figure from evaluation files."),
+    "check": ("obd.config", "Check a configuration file."),
+}
+
+
+class _Stages(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(STAGES)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in STAGES:
+            return None
+        command: click.Command = importlib.import_module(STAGES[name][0]).command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Stages"):
+            formatter.write_dl([(name, text) for name, (_, text) in STAGES.items()])
+
+
+@click.command(cls=_Stages, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="obd")
+def obd() -> None:
+    """Offline behaviour distillation: dataset -> near-expert -> synset -> evaluation -> tables and figures.
+
+    Every stage reads files and writes files; the Snakefile calls these same commands.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a `UserError` ends it with one line and status 2."""
+    try:
+        obd(arguments, standalone_mode=True)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,70 @@
+"""What every stage's command shares: settings, log file and thread count as options."""
+
+import functools
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pydantic
+import torch
+
+from obd import logs, settings
+from obd.errors import UserError
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a stage's command out of a function.
+
+    The function receives its own options and, if `model` is given, ``settings``: an instance of it, built from
+    ``--settings`` (JSON) with ``--set key=value`` laid over it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the command.
+    model : type, optional
+        The stage's settings class; its keys are listed by ``--help``.
+    """
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(log: Path | None, threads: int | None, **options: Any) -> None:
+            logs.set_up(name, log)
+            if threads is not None:
+                torch.set_num_threads(threads)
+            try:
+                if model is not None:
+                    options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
+                function(**options)
+            except UserError as error:
+                logging.getLogger(__name__).error("error: %s", error)
+                raise SystemExit(2) from None
+            except Exception:
+                logging.getLogger(__name__).exception("stopped by an error")
+                raise SystemExit(1) from None
+
+        command = click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
+        if model is not None:
+            click.option("--settings", default="{}", metavar="JSON", help="Settings as JSON (see below).")(command)
+            click.option(
+                "--set", "assignment", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated."
+            )(command)
+            command.epilog = "\b\nSettings:\n" + "\n".join(f"  {line}" for line in settings.describe(model))
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all cores).")(command)
+        click.option("--log", type=FILE, help="Write the log to this file as well.")(command)
+        return command
+
+    return decorate
+
+
+def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]) -> pydantic.BaseModel:
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"--settings: is not JSON ({error})") from None
+    return settings.parse(model, settings.merge(given, settings.assignments(texts)), "settings")

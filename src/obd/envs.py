@@ -1,0 +1,51 @@
+"""Environments: made the same way everywhere."""
+
+import logging
+import warnings
+
+import gymnasium
+import numpy as np
+
+from obd.errors import UserError
+
+# D4RL's reference returns (random, expert); the versions of an environment share them
+D4RL_RETURNS = {
+    "HalfCheetah": (-280.178953, 12135.0),
+    "Hopper": (-20.272305, 3234.3),
+    "Walker2d": (1.629008, 4592.3),
+}
+
+
+def make(env_id: str, **options: object) -> gymnasium.Env:
+    """Make an environment with states and actions that are vectors and actions that are bounded.
+
+    Parameters
+    ----------
+    env_id : str
+        Gymnasium id, e.g. ``HalfCheetah-v5``.
+    **options
+        Passed to `gymnasium.make`.
+
+    Raises
+    ------
+    UserError
+        If there is no such environment, or its spaces do not fit.
+    """
+    gymnasium.logger.min_level = logging.ERROR  # old versions are asked for on purpose: the paper's scores are theirs
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            env = gymnasium.make(env_id, disable_env_checker=True, **options)
+    except gymnasium.error.Error as error:
+        raise UserError(f"env_id: {env_id!r}: {' '.join(str(error).split())}") from None
+    for name, space in (("observation", env.observation_space), ("action", env.action_space)):
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise UserError(f"env_id: {env_id!r}: its {name} space is {space}; a Box with one dimension is needed")
+    if not np.isfinite([env.action_space.low, env.action_space.high]).all():
+        raise UserError(f"env_id: {env_id!r}: its actions are unbounded; a bounded Box is needed")
+    return env
+
+
+def reference_returns(env_id: str) -> tuple[float, float] | None:
+    """Return D4RL's (random, expert) returns of an environment, None where D4RL has none."""
+    return D4RL_RETURNS.get(env_id.rpartition("/")[2].split("-")[0])

@@ -1,0 +1,200 @@
+"""Artefacts: one file of data beside one JSON of metadata, written whole or not at all, checked when read.
+
+An artefact ``name.npz`` (or ``.safetensors``, ``.csv``) has a sidecar ``name.json`` with the settings, seeds, versions
+and input hashes that made it, and the sha256 of the data. The data depend on settings and seeds only, so two runs give
+the same bytes; whatever differs between runs (times, versions) stands in the sidecar.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.numpy
+import torch
+
+from obd.errors import UserError
+
+Arrays = dict[str, np.ndarray]
+VERSIONED = ("obd", "torch", "numpy", "gymnasium", "mujoco", "minari", "stable-baselines3")
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Call ``write(temporary)`` and rename the result to `path`, so that no reader sees half a file.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written (read-only folder, full disk).
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # the suffix stays: numpy and pandas choose the format by it
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        temporary.chmod(0o644)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically."""
+    write_atomically(path, lambda temporary: temporary.write_text(text) and None)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write plain data as indented JSON, atomically."""
+    write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON mapping.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not JSON or holds no mapping.
+    """
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: holds {type(data).__name__}; a JSON object is needed")
+    return data
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sidecar(path: Path) -> Path:
+    """Return the path of an artefact's metadata."""
+    return path.with_suffix(".json")
+
+
+def write_artefact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[str, Any]) -> None:
+    """Write an artefact and its sidecar.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz`` or ``.safetensors`` for arrays, ``.csv`` for a table.
+    data : dict of ndarray, or DataFrame
+        What to write. Floats of a table are written with 6 significant digits.
+    metadata : mapping
+        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here.
+    """
+    writers: dict[str, Callable[[Any, Path], None]] = {
+        ".npz": lambda arrays, to: np.savez(to, **arrays),
+        ".safetensors": lambda arrays, to: safetensors.numpy.save_file(_contiguous(arrays), to),
+        ".csv": lambda table, to: table.to_csv(to, index=False, float_format="%.6g", lineterminator="\n"),
+    }
+    write_atomically(path, functools.partial(writers[path.suffix], data))
+    write_json(sidecar(path), {**metadata, "file": path.name, "sha256": sha256(path), "versions": versions()})
+
+
+def read_metadata(path: Path, kind: str) -> dict[str, Any]:
+    """Read an artefact's sidecar and check that it is of the wanted kind and belongs to the file as it is.
+
+    Raises
+    ------
+    UserError
+        If the artefact or its sidecar is missing, of another kind, or the bytes are not those that were written.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; a {kind} is needed")
+    metadata = read_json(sidecar(path))
+    if metadata.get("kind") != kind:
+        raise UserError(f"{path}: is a {metadata.get('kind', 'file of no known kind')!s}; a {kind} is needed")
+    if metadata.get("sha256") != sha256(path):
+        raise UserError(f"{path}: damaged: its sha256 is not the one in {sidecar(path).name}; delete it and run again")
+    return metadata
+
+
+def read_arrays(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
+    """Read an artefact of arrays (``.npz`` or ``.safetensors``) and its metadata, both checked."""
+    metadata = read_metadata(path, kind)
+    return load_arrays(path), metadata
+
+
+def load_arrays(path: Path) -> Arrays:
+    """Read arrays from ``.npz`` or ``.safetensors`` without unpickling anything.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, or holds pickled objects.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(safetensors.numpy.load_file(path))
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+        raise UserError(f"{path}: is no readable {path.suffix} file of plain arrays ({error})") from None
+
+
+def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read an artefact that is a table (``.csv``) and its metadata, both checked."""
+    metadata = read_metadata(path, kind)
+    return pd.read_csv(path), metadata
+
+
+def inputs(**paths: Path) -> dict[str, dict[str, str]]:
+    """Describe the files a stage read, for its metadata: file name and sha256 by role."""
+    return {role: {"file": path.name, "sha256": sha256(path)} for role, path in paths.items()}
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python, the platform and the packages that decide results."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in VERSIONED:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    found["threads"] = str(torch.get_num_threads())
+    return found
+
+
+class Clock:
+    """Wall time since the object was made, in seconds."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Return the seconds since the start, rounded to a millisecond."""
+        return round(time.perf_counter() - self._start, 3)
+
+
+def _contiguous(arrays: Arrays) -> Arrays:
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -1,0 +1,109 @@
+"""(State, action) pairs with the units they live in: the contract that datasets and synsets share.
+
+Raw units are those of the environment. Policies work in normalised units: states standardised with the statistics that
+travel with the pairs, actions scaled from the environment's bounds to [-1, 1].
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from obd.errors import UserError
+from obd.files import Arrays
+
+STD_FLOOR = 1e-3  # added to every standard deviation, as in the paper's code
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Conversion between raw and normalised units.
+
+    Attributes
+    ----------
+    state_mean, state_std : ndarray of shape (state_dim,), float32
+        Statistics of the raw states; `state_std` is without the floor of 1e-3.
+    action_low, action_high : ndarray of shape (action_dim,), float32
+        Bounds of the raw actions.
+    """
+
+    state_mean: np.ndarray
+    state_std: np.ndarray
+    action_low: np.ndarray
+    action_high: np.ndarray
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, path: Path) -> "Normaliser":
+        """Take the four arrays out of an artefact's arrays.
+
+        Raises
+        ------
+        UserError
+            If one is missing.
+        """
+        missing = [field.name for field in fields(cls) if field.name not in arrays]
+        if missing:
+            raise UserError(f"{path}: lacks the array {missing[0]!r}")
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+    def arrays(self) -> Arrays:
+        """Return the four arrays by name, as artefacts store them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def states(self, raw: np.ndarray) -> torch.Tensor:
+        """Standardise raw states: (..., state_dim) -> float32 tensor of the same shape."""
+        normalised = (np.asarray(raw, np.float32) - self.state_mean) / (self.state_std + np.float32(STD_FLOOR))
+        return torch.from_numpy(normalised.astype(np.float32))
+
+    def raw_states(self, normalised: torch.Tensor) -> np.ndarray:
+        """Undo `states`: float32 array in the environment's units."""
+        return normalised.numpy() * (self.state_std + np.float32(STD_FLOOR)) + self.state_mean
+
+    def actions(self, raw: np.ndarray) -> torch.Tensor:
+        """Scale raw actions to [-1, 1]: (..., action_dim) -> float32 tensor of the same shape."""
+        centre, half = self._centre_and_half()
+        return torch.from_numpy(((np.asarray(raw, np.float32) - centre) / half).astype(np.float32))
+
+    def raw_actions(self, normalised: torch.Tensor) -> np.ndarray:
+        """Undo `actions`: float32 array in the environment's units (not clipped)."""
+        centre, half = self._centre_and_half()
+        return normalised.numpy() * half + centre
+
+    def _centre_and_half(self) -> tuple[np.ndarray, np.ndarray]:
+        return (self.action_high + self.action_low) / 2, (self.action_high - self.action_low) / 2
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is needed to score a policy.
+
+    Attributes
+    ----------
+    name : str
+        Name of the task in tables and paths.
+    env_id : str
+        Gymnasium environment id.
+    reference_returns : tuple of float
+        Returns of a random and of an expert policy: score = 100 (return - random) / (expert - random).
+    """
+
+    name: str
+    env_id: str
+    reference_returns: tuple[float, float]
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, Any]) -> "Task":
+        """Take the task out of an artefact's metadata."""
+        low, high = metadata["reference_returns"]
+        return cls(metadata["task"], metadata["env_id"], (float(low), float(high)))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the task as plain data for an artefact's metadata."""
+        return {"task": self.name, "env_id": self.env_id, "reference_returns": list(self.reference_returns)}
+
+    def score(self, returns: np.ndarray) -> np.ndarray:
+        """Convert returns to D4RL-normalised scores (0 random, 100 expert; may lie outside)."""
+        random, expert = self.reference_returns
+        return 100 * (returns - random) / (expert - random)

@@ -1,0 +1,185 @@
+"""Strict settings: every key is declared once, with its type, range, default and meaning."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from obd.errors import UserError
+
+
+class Settings(pydantic.BaseModel):
+    """Base of all settings: immutable, no unknown keys, no silent conversion of types."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=pydantic.BaseModel)
+
+
+def parse(model: type[S], data: Mapping[str, Any], source: str) -> S:
+    """Build settings from plain data.
+
+    Parameters
+    ----------
+    model : type
+        The settings class.
+    data : mapping
+        Plain data as YAML or JSON gives it.
+    source : str
+        Where the data comes from (a file name or an option), for the message.
+
+    Returns
+    -------
+    Settings
+        An instance of `model` with defaults filled in.
+
+    Raises
+    ------
+    UserError
+        With one line per message: source, path of the key, its value, and what is allowed.
+    """
+    try:
+        # JSON mode keeps strictness for numbers and text but takes lists for tuples
+        return model.model_validate_json(json.dumps(data))
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UserError(f"{source}: {_explain(model, data, first)}") from None
+    except TypeError as error:
+        raise UserError(f"{source}: holds a value that is not plain data ({error})") from None
+
+
+def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
+    """Turn one pydantic error into "path: value: what is allowed"."""
+    keys: list[str | int] = []
+    here = data
+    for key in error["loc"]:
+        # tagged unions put the name of the variant into the location: it is not a key of the data
+        if isinstance(here, Mapping) and key not in here and error["type"] not in ("missing", "extra_forbidden"):
+            continue
+        if isinstance(here, Mapping) and key not in here and key != error["loc"][-1]:
+            continue
+        keys.append(key)
+        here = here[key] if isinstance(here, (Mapping, list)) and _has(here, key) else None
+    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".") or "the whole"
+    if error["type"] == "extra_forbidden":
+        allowed = sorted(_field_names(model, error["loc"][:-1]))
+        close = difflib.get_close_matches(str(error["loc"][-1]), allowed, n=1)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        return f"{path}: unknown key{hint}; allowed: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        return f"{path}: missing; it has no default"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("\n", " ")
+    return f"{path}: {_short(error['input'])}: {message}"
+
+
+def _has(container: Any, key: Any) -> bool:
+    return key in container if isinstance(container, Mapping) else isinstance(key, int) and key < len(container)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _field_names(annotation: Any, location: Iterable[str | int]) -> set[str]:
+    """Collect the field names of every settings class that `location` can lead to."""
+    found = {annotation} if isinstance(annotation, type) else set()
+    found |= set(_classes(annotation))
+    for key in location:
+        following: set[type] = set()
+        for cls in found:
+            if key in cls.model_fields:
+                following |= set(_classes(cls.model_fields[str(key)].annotation))
+        # a key of a mapping, an index of a list or the tag of a union stays on the same classes
+        if following:
+            found = following
+        tagged = {cls for cls in found if _tag(cls) == key}
+        found = tagged or found
+    return {name for cls in found for name in cls.model_fields}
+
+
+def _tag(cls: type[pydantic.BaseModel]) -> Any:
+    """Return the value of a variant's first Literal field, its tag in a tagged union."""
+    for field in cls.model_fields.values():
+        options = getattr(field.annotation, "__args__", ())
+        if getattr(field.annotation, "__origin__", None).__class__.__name__ == "_SpecialForm" and len(options) == 1:
+            return options[0]
+    return None
+
+
+def _classes(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [cls for part in getattr(annotation, "__args__", ()) for cls in _classes(part)]
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is not YAML, or does not hold a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: holds {type(data).__name__}; a mapping of keys to values is needed")
+    return data
+
+
+def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `update` laid over it, mappings merged key by key."""
+    merged = dict(base)
+    for key, value in update.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Turn ``a.b=1`` texts into nested data; values are YAML.
+
+    Raises
+    ------
+    UserError
+        If a text has no ``=`` or its value is not YAML.
+    """
+    data: dict[str, Any] = {}
+    for text in texts:
+        path, separator, value = text.partition("=")
+        if not separator or not path:
+            raise UserError(f"--set {text!r}: write key=value, e.g. --set steps=300")
+        try:
+            nested: Any = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {text!r}: the value is not YAML") from None
+        for key in reversed(path.split(".")):
+            nested = {key: nested}
+        data = merge(data, nested)
+    return data
+
+
+def describe(model: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
+    """List a settings class, one line per key: path, default and meaning."""
+    lines = []
+    for name, field in model.model_fields.items():
+        nested = _classes(field.annotation)
+        if len(nested) == 1:
+            lines += describe(nested[0], f"{prefix}{name}.")
+        else:
+            default = (
+                "required" if field.is_required() else f"default {_short(field.get_default(call_default_factory=True))}"
+            )
+            lines.append(f"{prefix}{name}  ({default})  {field.description or ''}".rstrip())
+    return lines

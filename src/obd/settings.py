@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +74,11 @@ def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
         return f"{path}: unknown key{hint}; allowed: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{path}: missing; it has no default"
+    if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        tag = error["ctx"]["discriminator"].strip("'")
+        tags = ", ".join(str(_tag(cls)[1]) for cls in _variants(model, error["loc"]))
+        given = f"{_short(here[tag])}: not known" if isinstance(here, Mapping) and tag in here else "missing"
+        return f"{'.'.join(str(key) for key in [*keys, tag])}: {given}; allowed: {tags}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("\n", " ")
     return f"{path}: {_short(error['input'])}: {message}"
 
@@ -88,31 +94,37 @@ def _short(value: Any) -> str:
 
 def _field_names(annotation: Any, location: Iterable[str | int]) -> set[str]:
     """Collect the field names of every settings class that `location` can lead to."""
-    found = {annotation} if isinstance(annotation, type) else set()
-    found |= set(_classes(annotation))
+    return {name for cls in _variants(annotation, location) for name in cls.model_fields}
+
+
+def _variants(annotation: Any, location: Iterable[str | int]) -> list[type[pydantic.BaseModel]]:
+    """List the settings classes that `location` can lead to."""
+    found = _classes(annotation)
     for key in location:
-        following: set[type] = set()
-        for cls in found:
-            if key in cls.model_fields:
-                following |= set(_classes(cls.model_fields[str(key)].annotation))
         # a key of a mapping, an index of a list or the tag of a union stays on the same classes
-        if following:
-            found = following
-        tagged = {cls for cls in found if _tag(cls) == key}
-        found = tagged or found
-    return {name for cls in found for name in cls.model_fields}
+        following = [
+            inner
+            for cls in found
+            if key in cls.model_fields
+            for inner in _classes(cls.model_fields[str(key)].annotation)
+        ]
+        found = following or found
+        found = [cls for cls in found if _tag(cls)[1] == key] or found
+    return found
 
 
-def _tag(cls: type[pydantic.BaseModel]) -> Any:
-    """Return the value of a variant's first Literal field, its tag in a tagged union."""
-    for field in cls.model_fields.values():
-        options = getattr(field.annotation, "__args__", ())
-        if getattr(field.annotation, "__origin__", None).__class__.__name__ == "_SpecialForm" and len(options) == 1:
-            return options[0]
-    return None
+def _tag(cls: type[pydantic.BaseModel]) -> tuple[str, Any]:
+    """Return name and value of a variant's first Literal field, its tag in a tagged union; ("", None) if it has none."""
+    for name, field in cls.model_fields.items():
+        options = typing.get_args(field.annotation)
+        if typing.get_origin(field.annotation) is typing.Literal and len(options) == 1:
+            return name, options[0]
+    return "", None
 
 
 def _classes(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.RootModel):
+        return _classes(annotation.model_fields["root"].annotation)
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return [annotation]
     return [cls for part in getattr(annotation, "__args__", ()) for cls in _classes(part)]
@@ -171,15 +183,28 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def describe(model: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
-    """List a settings class, one line per key: path, default and meaning."""
+    """List a settings class, one line per key: path, default and meaning; a tagged union lists every variant."""
+    if issubclass(model, pydantic.RootModel):
+        return _describe_any(_classes(model), prefix)
     lines = []
     for name, field in model.model_fields.items():
         nested = _classes(field.annotation)
-        if len(nested) == 1:
-            lines += describe(nested[0], f"{prefix}{name}.")
+        if nested:
+            lines += _describe_any(nested, f"{prefix}{name}.")
         else:
             default = (
                 "required" if field.is_required() else f"default {_short(field.get_default(call_default_factory=True))}"
             )
             lines.append(f"{prefix}{name}  ({default})  {field.description or ''}".rstrip())
+    return lines
+
+
+def _describe_any(classes: Sequence[type[pydantic.BaseModel]], prefix: str) -> list[str]:
+    if len(classes) == 1:
+        return describe(classes[0], prefix)
+    lines = []
+    for cls in classes:
+        name, value = _tag(cls)
+        lines.append(f"with {prefix}{name}={value}:")
+        lines += [line for line in describe(cls, prefix) if not line.startswith(f"{prefix}{name} ")]
     return lines

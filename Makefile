@@ -1,0 +1,67 @@
+# Everything there is to type: `make help`. Each target first makes the environment it needs.
+
+# ---- what may be set on the command line, e.g. `make run CONFIG=config/paper.yaml CORES=8` ----
+PYTHON  ?= python3          # interpreter that makes the environment, 3.11 or later
+VENV    ?= .venv            # where the environment goes
+CONFIG  ?= config.yaml      # the experiment
+CORES   ?= all              # CPU cores the run may use
+TARGET  ?= all              # how far: datasets near_experts synsets evaluations tables figures paper all, or a file
+ARGS    ?=                  # anything else for snakemake, e.g. ARGS=--dry-run
+
+# make keeps the blanks before a comment: strip them
+PYTHON := $(strip $(PYTHON))
+VENV   := $(strip $(VENV))
+READY  := $(VENV)/.installed
+
+# the environment's own programs first, for make and for the jobs it starts
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run dry-run check install test lint format constraints clean clean-results clean-environment
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
+
+run: $(READY)  ## run the experiment to its tables and figures (CONFIG, CORES, TARGET, ARGS)
+	snakemake $(TARGET) --configfile $(CONFIG) --cores $(CORES) $(ARGS)
+
+dry-run: $(READY)  ## say what `make run` would do, and why
+	snakemake $(TARGET) --configfile $(CONFIG) --cores $(CORES) --dry-run $(ARGS)
+
+check: $(READY)  ## check the configuration file
+	obd check $(CONFIG)
+
+install: $(READY)  ## make the environment only
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "error: $(PYTHON) is Python %d.%d; 3.11 or later is needed: make PYTHON=/path/to/python3.11" % v[:2])'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+test: $(READY)  ## run the tests
+	pytest
+
+lint: $(READY)  ## check format, style, types and the workflow
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint --quiet
+
+format: $(READY)  ## bring every file into the project's format
+	ruff check --fix
+	ruff format
+	snakefmt Snakefile workflow
+
+constraints: $(READY)  ## write the versions installed now into constraints.txt
+	@{ sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean: clean-results clean-environment  ## both of the following
+
+clean-results:  ## delete results, logs and timings
+	rm -rf $(filter-out results/README.md,$(wildcard results/*)) logs timings
+
+clean-environment:  ## delete the Python environment
+	rm -rf $(VENV)

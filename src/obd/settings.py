@@ -114,7 +114,7 @@ def _variants(annotation: Any, location: Iterable[str | int]) -> list[type[pydan
 
 
 def _tag(cls: type[pydantic.BaseModel]) -> tuple[str, Any]:
-    """Return name and value of a variant's first Literal field, its tag in a tagged union; ("", None) if it has none."""
+    """Return name and value of a variant's first Literal field, its tag in a tagged union, or ("", None)."""
     for name, field in cls.model_fields.items():
         options = typing.get_args(field.annotation)
         if typing.get_origin(field.annotation) is typing.Literal and len(options) == 1:

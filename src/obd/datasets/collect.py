@@ -1,0 +1,420 @@
+"""Collect D4RL-style datasets: train SAC on an environment and record what it does, as Minari datasets.
+
+D4RL's protocol (https://arxiv.org/abs/2004.07219, section 5):
+
+========================  ==============================================================================
+level                     what is recorded
+========================  ==============================================================================
+``random``                rollouts of a randomly initialised policy
+``medium``                rollouts of a policy whose training was stopped early
+``medium_replay``         the replay buffer: every training episode up to the medium policy
+``expert``                rollouts of the fully trained policy
+``medium_expert``         ``medium`` and ``expert``, one after the other
+========================  ==============================================================================
+
+Rollouts sample from the stochastic policy, as in D4RL.
+"""
+
+import copy
+import json
+import logging
+import os
+import shlex
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import gymnasium
+import h5py
+import minari
+import numpy as np
+import torch
+from minari.data_collector import EpisodeBuffer
+from pydantic import Field, model_validator
+from stable_baselines3 import SAC
+from stable_baselines3.common.callbacks import BaseCallback
+
+from obd import envs, files, logs
+from obd.command import stage
+from obd.errors import UserError
+from obd.seeding import child_seed
+from obd.settings import Settings
+
+Level = Literal["random", "medium", "medium_replay", "expert", "medium_expert"]
+LEVELS: tuple[Level, ...] = ("random", "medium", "medium_replay", "expert", "medium_expert")
+COLLECTION_FILE = "collection.json"
+RECENT_EPISODES = 10
+log = logging.getLogger(__name__)
+
+
+class CollectSettings(Settings):
+    """What to train on and what to record."""
+
+    env_id: str = Field("HalfCheetah-v5", description="Gymnasium environment id.")
+    levels: tuple[Level, ...] = Field(LEVELS, min_length=1, description="Datasets to make, any of " + ", ".join(LEVELS))
+    medium_steps: int = Field(200_000, ge=1, description="Training steps up to the medium policy.")
+    medium_score: float | None = Field(
+        None, description="Take the medium policy earlier, once the last 10 training episodes reach this mean score."
+    )
+    expert_steps: int = Field(1_000_000, ge=1, description="Training steps up to the expert policy.")
+    transitions: int = Field(1_000_000, ge=1, description="Transitions of random, of medium and of expert.")
+    max_replay_transitions: int | None = Field(
+        None,
+        ge=1,
+        description="Keep whole episodes of medium_replay, evenly over training, up to this many transitions.",
+    )
+    reference_returns: tuple[float, float] | None = Field(
+        None, description="Returns of a random and an expert policy (score 0 and 100); default: D4RL's, if it has any."
+    )
+    hidden_sizes: tuple[int, ...] = Field((256, 256), description="Hidden layers of SAC's actor and critics.")
+    learning_rate: float = Field(3e-4, gt=0, description="SAC's learning rate (Adam).")
+    batch_size: int = Field(256, ge=1, description="SAC's batch size.")
+    discount: float = Field(0.99, gt=0, lt=1, description="SAC's discount factor.")
+    random_steps: int = Field(5000, ge=0, description="Uniformly random steps before SAC learns.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "CollectSettings":
+        if len(set(self.levels)) != len(self.levels):
+            raise ValueError("levels: names a level twice")
+        if self.needs_expert and self.expert_steps < self.medium_steps:
+            raise ValueError(f"expert_steps ({self.expert_steps}) must be at least medium_steps ({self.medium_steps})")
+        if self.medium_score is not None and self.returns_for_scores is None:
+            raise ValueError(f"medium_score needs reference_returns: D4RL has none for {self.env_id}")
+        return self
+
+    @property
+    def needs_expert(self) -> bool:
+        """Whether a wanted level needs the full training."""
+        return bool({"expert", "medium_expert"} & set(self.levels))
+
+    @property
+    def returns_for_scores(self) -> tuple[float, float] | None:
+        """Reference returns: the setting, else D4RL's, else None."""
+        return self.reference_returns or envs.reference_returns(self.env_id)
+
+
+@dataclass
+class Episode:
+    """One recorded episode of T steps; observations has T + 1 rows."""
+
+    seed: int
+    observations: list[np.ndarray]
+    actions: list[np.ndarray]
+    rewards: list[float]
+    terminated: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    def buffer(self, index: int) -> EpisodeBuffer:
+        """Return the episode in Minari's form; an end that is no terminal state is a truncation."""
+        last = np.arange(1, len(self) + 1) == len(self)
+        return EpisodeBuffer(
+            id=index,
+            seed=self.seed,
+            observations=np.stack(self.observations),  # (T + 1, S)
+            actions=np.stack(self.actions),  # (T, A)
+            rewards=np.array(self.rewards, np.float32),
+            terminations=last & self.terminated,
+            truncations=last & (not self.terminated),
+        )
+
+
+class Recorder(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
+    """Keeps every episode, and seeds each one explicitly from `seed` and its index."""
+
+    def __init__(self, env: gymnasium.Env, seed: int) -> None:
+        super().__init__(env)
+        self.episodes: list[Episode] = []
+        self._seed = seed
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin the next episode; the caller's seed is ignored, so that seeds do not depend on the caller."""
+        if self.episodes and not self.episodes[-1].rewards:
+            self.episodes.pop()
+        seed = child_seed(self._seed, len(self.episodes))
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.episodes.append(Episode(seed, [observation], [], []))
+        return observation, info
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Step and record."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        episode = self.episodes[-1]
+        episode.observations.append(observation)
+        episode.actions.append(np.array(action, np.float32))
+        episode.rewards.append(float(reward))
+        episode.terminated = bool(terminated)
+        return observation, float(reward), terminated, truncated, info
+
+
+class _Training(BaseCallback):
+    """Shows progress and says when the medium policy has been reached."""
+
+    def __init__(self, settings: CollectSettings, recorder: Recorder, total: int) -> None:
+        super().__init__()
+        self.medium: Any = None
+        self.medium_episodes: list[Episode] = []
+        self._settings = settings
+        self._recorder = recorder
+        self._meter = logs.progress(total, "training SAC")
+        self._finished = 0
+
+    def _on_step(self) -> bool:
+        self._meter.update()
+        finished = len(self._recorder.episodes) - 1
+        if finished > self._finished:
+            self._finished = finished
+            if finished % RECENT_EPISODES == 0:
+                self._meter.set_postfix_str(f"mean return {self._recent_return():.0f}", refresh=False)
+                log.info(
+                    "episode %d: mean return of the last %d: %.1f", finished, RECENT_EPISODES, self._recent_return()
+                )
+        if self.medium is None and self._is_medium():
+            self.medium = copy.deepcopy(self.model.policy)
+            self.medium_episodes = copy.deepcopy([episode for episode in self._recorder.episodes if len(episode)])
+            log.info("medium policy taken at step %d", self.num_timesteps)
+        return self.medium is None or self._settings.needs_expert
+
+    def _on_training_end(self) -> None:
+        self._meter.close()
+
+    def _recent_return(self) -> float:
+        recent = self._recorder.episodes[: self._finished][-RECENT_EPISODES:]
+        return float(np.mean([sum(episode.rewards) for episode in recent]))
+
+    def _is_medium(self) -> bool:
+        if self.num_timesteps >= self._settings.medium_steps:
+            return True
+        if self._settings.medium_score is None or self._finished < RECENT_EPISODES:
+            return False
+        return _score(self._recent_return(), self._settings.returns_for_scores) >= self._settings.medium_score
+
+
+def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
+    """Train, record and write the wanted levels.
+
+    Parameters
+    ----------
+    settings : CollectSettings
+        What to train on and what to record.
+    out : Path
+        Minari root to write into: datasets ``obd/<environment>/<level>-v0`` and ``collection.json``. A dataset that is
+        there already is replaced.
+    seed : int
+        Root seed, >= 0. Networks, training environment and each level's rollouts have seeds of their own.
+
+    Returns
+    -------
+    dict
+        What ``collection.json`` holds: settings, seed, versions, and counts and returns per level.
+
+    Raises
+    ------
+    UserError
+        If the environment does not exist or does not fit.
+    """
+    clock = files.Clock()
+    policies, replay = _train(settings, seed)
+    sets: dict[str, list[Episode]] = {}
+    for level, policy in policies.items():
+        if level in settings.levels or ("medium_expert" in settings.levels and level != "random"):
+            sets[level] = _rollouts(settings, policy, child_seed(seed, level), level)
+    sets["medium_replay"] = spread(replay, settings.max_replay_transitions)
+    sets["medium_expert"] = sets.get("medium", []) + sets.get("expert", [])
+    facts = {level: _write(settings, out, level, sets[level], seed) for level in settings.levels}
+    collection = {
+        "kind": "collection",
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "command": command_line(settings, seed),
+        "levels": facts,
+        "training": {"episodes": len(replay), "transitions": sum(map(len, replay)), "returns": _returns(replay)},
+        "seconds": clock.seconds(),
+        "versions": files.versions(),
+    }
+    files.write_json(out / COLLECTION_FILE, collection)
+    return collection
+
+
+def dataset_id(env_id: str, level: str) -> str:
+    """Return the Minari id of a level, e.g. ``obd/halfcheetah/medium_replay-v0``."""
+    name = env_id.rpartition("/")[2].rpartition("-v")[0] or env_id
+    return f"obd/{''.join(letter if letter.isalnum() else '_' for letter in name.lower())}/{level}-v0"
+
+
+def command_line(settings: CollectSettings, seed: int) -> str:
+    """Return the command that makes the same collection again (with the same package versions and threads)."""
+    given = {key: value for key, value in settings.model_dump(mode="json").items() if key in settings.model_fields_set}
+    words = ["obd", "collect", "--out", "DIR", "--seed", str(seed), "--threads", str(torch.get_num_threads())]
+    for key, value in given.items():
+        words += ["--set", f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}"]
+    return shlex.join(words)
+
+
+def spread(episodes: Sequence[Episode], limit: int | None) -> list[Episode]:
+    """Pick whole episodes, evenly over the transitions, that hold at most `limit` transitions together."""
+    total = sum(map(len, episodes))
+    if limit is None or total <= limit:
+        return list(episodes)
+    kept: list[Episode] = []
+    seen = held = 0
+    for episode in episodes:
+        seen += len(episode)
+        # the share kept so far never exceeds limit / total; in integers, so that no rounding decides
+        if (held + len(episode)) * total <= limit * seen:
+            kept.append(episode)
+            held += len(episode)
+    return kept
+
+
+def _make(settings: CollectSettings, seed: int) -> Recorder:
+    # float32 states: half the file, and what every policy here computes with
+    return Recorder(gymnasium.wrappers.DtypeObservation(envs.make(settings.env_id), np.float32), seed)
+
+
+def _train(settings: CollectSettings, seed: int) -> tuple[dict[str, Any], list[Episode]]:
+    """Return the policies by level, and the training episodes up to the medium policy."""
+    recorder = _make(settings, child_seed(seed, "training_environment"))
+    steps = settings.expert_steps if settings.needs_expert else settings.medium_steps
+    model = SAC(
+        "MlpPolicy",
+        recorder,
+        learning_rate=settings.learning_rate,
+        buffer_size=steps,
+        learning_starts=settings.random_steps,
+        batch_size=settings.batch_size,
+        gamma=settings.discount,
+        policy_kwargs={"net_arch": list(settings.hidden_sizes)},
+        # Stable-Baselines3 seeds the global generators; it takes 32 bits
+        seed=child_seed(seed, "sac") % 2**32,
+        device="cpu",
+    )
+    policies = {"random": copy.deepcopy(model.policy)}
+    if set(settings.levels) == {"random"}:
+        return policies, []
+    training = _Training(settings, recorder, steps)
+    model.learn(steps, callback=training)
+    policies["medium"] = training.medium
+    if settings.needs_expert:
+        policies["expert"] = model.policy
+    recorder.close()
+    return policies, training.medium_episodes
+
+
+def _rollouts(settings: CollectSettings, policy: Any, seed: int, level: str) -> list[Episode]:
+    """Roll the stochastic policy out for exactly the wanted number of transitions; the last episode may be cut."""
+    recorder = _make(settings, child_seed(seed, "environment"))
+    with (
+        logs.progress(settings.transitions, f"recording {level}", "transition") as meter,
+        torch.random.fork_rng(devices=[]),
+    ):
+        torch.manual_seed(child_seed(seed, "actions"))  # the policy samples from torch's global generator only
+        done = True
+        for _ in range(settings.transitions):
+            if done:
+                observation, _ = recorder.reset()
+            action, _ = policy.predict(observation, deterministic=False)
+            observation, _, terminated, truncated, _ = recorder.step(action)
+            done = terminated or truncated
+            meter.update()
+    recorder.close()
+    return recorder.episodes
+
+
+def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Episode], seed: int) -> dict[str, Any]:
+    """Write one Minari dataset, compressed, and return its facts."""
+    name = dataset_id(settings.env_id, level)
+    returns = _returns(episodes)
+    reference = settings.returns_for_scores
+    env = _make(settings, 0)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".collect.", dir=out) as folder, _minari_root(Path(folder)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # no e-mail address and no permanent link are given
+            dataset = minari.create_dataset_from_buffers(
+                name,
+                [episode.buffer(index) for index, episode in enumerate(episodes)],
+                env=gymnasium.spec(settings.env_id),
+                observation_space=env.observation_space,
+                action_space=env.action_space,
+                algorithm_name="SAC (Stable-Baselines3)",
+                author="obd",
+                ref_min_score=reference and reference[0],
+                ref_max_score=reference and reference[1],
+                description=f"{level} data of {settings.env_id} after D4RL's protocol: {command_line(settings, seed)}",
+            )
+        data_file = Path(folder, name, "data", "main_data.hdf5")
+        _compress(data_file)
+        dataset.storage.update_metadata({"dataset_size": dataset.storage.get_size()})
+        facts = {
+            "dataset_id": name,
+            "transitions": sum(map(len, episodes)),
+            "episodes": len(episodes),
+            "episode_return": {"min": min(returns), "mean": float(np.mean(returns)), "max": max(returns)},
+            "sha256": files.sha256(data_file),
+        }
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(Path(folder, name), target)
+    env.close()
+    log.info("%s: %d transitions, mean return %.1f", target, facts["transitions"], np.mean(returns))
+    return facts
+
+
+def _compress(path: Path) -> None:
+    """Rewrite a Minari HDF5 file with gzip: Minari itself stores arrays plain."""
+    packed = path.with_suffix(".packed")
+    with h5py.File(path, "r") as source, h5py.File(packed, "w", track_order=True) as target:
+        for name, group in source.items():
+            copy_of_group = target.create_group(name)
+            copy_of_group.attrs.update(group.attrs)
+            for key, array in group.items():
+                copy_of_group.create_dataset(
+                    key, data=array[()], chunks=array.shape, compression="gzip", compression_opts=9, shuffle=True
+                )
+    os.replace(packed, path)
+
+
+@contextmanager
+def _minari_root(root: Path) -> Iterator[None]:
+    """Make `root` Minari's dataset folder for a while: Minari knows it by this variable only."""
+    before = os.environ.get("MINARI_DATASETS_PATH")
+    os.environ["MINARI_DATASETS_PATH"] = str(root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["MINARI_DATASETS_PATH"]
+        else:
+            os.environ["MINARI_DATASETS_PATH"] = before
+
+
+def _returns(episodes: Sequence[Episode]) -> list[float]:
+    return [round(sum(episode.rewards), 3) for episode in episodes]
+
+
+def _score(value: float, reference: tuple[float, float] | None) -> float:
+    if reference is None:
+        raise UserError("medium_score: needs reference_returns")
+    return 100 * (value - reference[0]) / (reference[1] - reference[0])
+
+
+@stage("collect", CollectSettings)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Minari root to write into."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root seed.")
+def command(out: Path, seed: int, settings: CollectSettings) -> None:
+    """Train SAC and record D4RL-style datasets in Minari's form."""
+    collect(settings, out, seed)

@@ -22,7 +22,7 @@ class Settings(pydantic.BaseModel):
 S = TypeVar("S", bound=pydantic.BaseModel)
 
 
-def parse(model: type[S], data: Mapping[str, Any], source: str) -> S:
+def parse(model: type[S], data: Mapping[str, Any], source: str, at: str = "") -> S:
     """Build settings from plain data.
 
     Parameters
@@ -33,6 +33,8 @@ def parse(model: type[S], data: Mapping[str, Any], source: str) -> S:
         Plain data as YAML or JSON gives it.
     source : str
         Where the data comes from (a file name or an option), for the message.
+    at : str
+        Path of the data within the source, for the message; empty if they are the whole of it.
 
     Returns
     -------
@@ -49,7 +51,10 @@ def parse(model: type[S], data: Mapping[str, Any], source: str) -> S:
         return model.model_validate_json(json.dumps(data))
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise UserError(f"{source}: {_explain(model, data, first)}") from None
+        text = _explain(model, data, first)
+        if at:
+            text = f"{at}.{text}".replace(".the whole:", ":", 1)
+        raise UserError(f"{source}: {text}") from None
     except TypeError as error:
         raise UserError(f"{source}: holds a value that is not plain data ({error})") from None
 

@@ -1,9 +1,12 @@
 """Environments: made the same way everywhere."""
 
+import functools
 import logging
 import warnings
+from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 
 from obd.errors import UserError
@@ -15,8 +18,19 @@ D4RL_RETURNS = {
     "Walker2d": (1.629008, 4592.3),
 }
 
+log = logging.getLogger(__name__)
 
-def make(env_id: str, **options: object) -> gymnasium.Env:
+
+@functools.cache
+def _log_once(message: str) -> None:
+    log.info("MuJoCo: %s", message)
+
+
+# MuJoCo would print each model's warnings at every compilation, and write them to a file in the working folder
+mujoco.set_mju_user_warning(_log_once)
+
+
+def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
     """Make an environment with states and actions that are vectors and actions that are bounded.
 
     Parameters
@@ -41,9 +55,17 @@ def make(env_id: str, **options: object) -> gymnasium.Env:
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise UserError(f"env_id: {env_id!r}: its {name} space is {space}; a Box with one dimension is needed")
-    if not np.isfinite([env.action_space.low, env.action_space.high]).all():
+    low, high = action_bounds(env)
+    if not np.isfinite([low, high]).all():
         raise UserError(f"env_id: {env_id!r}: its actions are unbounded; a bounded Box is needed")
     return env
+
+
+def action_bounds(env: "gymnasium.Env[Any, Any]") -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest action, each of shape (action_dim,)."""
+    space = env.action_space
+    assert isinstance(space, gymnasium.spaces.Box)
+    return space.low, space.high
 
 
 def reference_returns(env_id: str) -> tuple[float, float] | None:

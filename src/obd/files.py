@@ -59,7 +59,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text) and None)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -164,7 +164,10 @@ def load_arrays(path: Path) -> Arrays:
 def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read an artefact that is a table (``.csv``) and its metadata, both checked."""
     metadata = read_metadata(path, kind)
-    return pd.read_csv(path), metadata
+    try:
+        return pd.read_csv(path), metadata
+    except ValueError as error:  # pandas' EmptyDataError and ParserError are ValueErrors
+        raise UserError(f"{path}: is no readable csv ({' '.join(str(error).split())})") from None
 
 
 def inputs(**paths: Path) -> dict[str, dict[str, str]]:

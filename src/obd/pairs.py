@@ -59,7 +59,7 @@ class Normaliser:
 
     def raw_states(self, normalised: torch.Tensor) -> np.ndarray:
         """Undo `states`: float32 array in the environment's units."""
-        return normalised.numpy() * (self.state_std + np.float32(STD_FLOOR)) + self.state_mean
+        return np.asarray(normalised.numpy() * (self.state_std + np.float32(STD_FLOOR)) + self.state_mean)
 
     def actions(self, raw: np.ndarray) -> torch.Tensor:
         """Scale raw actions to [-1, 1]: (..., action_dim) -> float32 tensor of the same shape."""
@@ -69,7 +69,7 @@ class Normaliser:
     def raw_actions(self, normalised: torch.Tensor) -> np.ndarray:
         """Undo `actions`: float32 array in the environment's units (not clipped)."""
         centre, half = self._centre_and_half()
-        return normalised.numpy() * half + centre
+        return np.asarray(normalised.numpy() * half + centre)
 
     def _centre_and_half(self) -> tuple[np.ndarray, np.ndarray]:
         return (self.action_high + self.action_low) / 2, (self.action_high - self.action_low) / 2

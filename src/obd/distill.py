@@ -1,0 +1,452 @@
+"""Distillation stage: the outer loop. Also the random selection baseline, which is a synset after 0 outer steps."""
+
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from obd import files, logs
+from obd.command import FILE, stage
+from obd.datasets.transitions import Dataset, read_dataset
+from obd.errors import UserError
+from obd.near_experts.networks import read_near_expert
+from obd.objectives import NEED_NEAR_EXPERT, OBJECTIVES, Columns, WeightSettings
+from obd.policy import ARCHITECTURES, Network, Parameters, initialise
+from obd.seeding import torch_generator
+from obd.settings import Settings
+from obd.synset import Synset, write_synset
+from obd.unroll import Unroll
+
+RANDOM = "random"  # the baseline's name among the objectives
+METRICS = ["step", "loss", "gradient_norm", "learning_rate"]
+CHECK_EVERY = 10  # outer steps between two looks at the loss: a look makes a GPU wait
+log = logging.getLogger(__name__)
+
+
+class InnerSettings(Settings):
+    """The inner loop: behaviour cloning of a fresh policy on the synset."""
+
+    architecture: Literal[tuple(ARCHITECTURES)] = Field("mlp_4", description="policy network")  # type: ignore[valid-type]
+    steps: int = Field(100, ge=1, description="full-batch SGD steps T")
+    learning_rate: float = Field(0.1, gt=0, description="of the inner SGD")
+    momentum: float = Field(0.0, ge=0, lt=1, description="of the inner SGD")
+
+
+class OuterSettings(Settings):
+    """The outer loop: descent on the synset."""
+
+    optimizer: Literal["sgd", "adam"] = Field("adam", description="sgd with momentum as in the paper, or Adam")
+    learning_rate: float = Field(0.03, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, or Adam's beta_1")
+    second_momentum: float = Field(0.999, ge=0, lt=1, description="Adam's beta_2")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate over the outer steps")
+    clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: no clipping")
+    batch_size: int = Field(2560, ge=1, description="dataset states per outer step")
+    initialisations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
+    average: float = Field(0.0, ge=0, lt=1, description="decay of the running mean of synsets that snapshots show")
+
+
+class DistillSettings(Settings):
+    """Settings of a distillation."""
+
+    steps: int = Field(1000, ge=1, description="outer steps")
+    snapshot_every: int = Field(100, ge=1, description="outer steps between two snapshots; the last step is always one")
+    inner: InnerSettings = Field(InnerSettings(), description="inner loop")
+    outer: OuterSettings = Field(OuterSettings(), description="outer loop")
+    weighting: WeightSettings = Field(WeightSettings(), description="weights of Av-PBC")
+    checkpoint_minutes: float = Field(3.0, gt=0, description="minutes between two checkpoints of the whole state")
+
+    @model_validator(mode="after")
+    def _snapshots_fit(self) -> "DistillSettings":
+        if self.snapshot_every > self.steps:
+            raise ValueError(f"snapshot_every {self.snapshot_every} is more than steps {self.steps}")
+        return self
+
+    def snapshot_steps(self) -> list[int]:
+        """Return the outer steps after which a snapshot is kept, the last included."""
+        return sorted({*range(self.snapshot_every, self.steps + 1, self.snapshot_every), self.steps})
+
+
+def select(dataset: Dataset, size: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw real pairs without replacement: the random baseline and every distillation's start.
+
+    Returns
+    -------
+    states : Tensor of shape (size, state_dim)
+        Normalised states.
+    actions : Tensor of shape (size, action_dim)
+        Normalised actions.
+    """
+    total = len(dataset.transitions)
+    if size > total:
+        raise UserError(f"size: {size}: is more than the {total} transitions of {dataset.task.name}")
+    rows = torch.randperm(total, generator=torch_generator(seed, "selection"))[:size].numpy()
+    pairs, normaliser = dataset.transitions, dataset.normaliser
+    return normaliser.states(pairs.observations[rows]), normaliser.actions(pairs.actions[rows])
+
+
+@dataclass(frozen=True)
+class OuterProblem:
+    """What the outer loop looks at: normalised states (n, S) and their targets and weights."""
+
+    states: Tensor
+    columns: Columns
+
+    def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw rows with replacement: states (1, size, S), targets (1, size, A), weights (1, size, 1)."""
+        rows = torch.randint(len(self.states), (size,), generator=generator).to(self.states.device)
+        return self.states[rows][None], self.columns.targets[rows][None], self.columns.weights[rows][None, :, None]
+
+
+class MetaGradient:
+    """The gradient of the outer loss with respect to the pairs, for fresh policies: ``dH(theta_T(x, a)) / d(x, a)``.
+
+    Parameters
+    ----------
+    settings : DistillSettings
+        Inner loop, batch size and number of initialisations.
+    n_pairs, state_dim, action_dim : int
+        N, S, A.
+    dtype, device
+        Of all tensors.
+    """
+
+    def __init__(
+        self,
+        settings: DistillSettings,
+        n_pairs: int,
+        state_dim: int,
+        action_dim: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        inner, outer = settings.inner, settings.outer
+        self.architecture, self.runs = ARCHITECTURES[inner.architecture], outer.initialisations
+        shape = (self.architecture, self.runs)
+        dims = (state_dim, action_dim)
+        self.unroll = Unroll(
+            *shape, n_pairs, *dims, inner.steps, inner.learning_rate, inner.momentum, dtype=dtype, device=device
+        )
+        self.network = Network(*shape, outer.batch_size, *dims, dtype, device)
+        self._work = self.network.activations(), self.network.activations()
+        self._cotangent = Parameters.zeros(self.network.widths, self.runs, dtype=dtype, device=device)
+
+    def __call__(
+        self, initial: Parameters, states: Tensor, actions: Tensor, batch: tuple[Tensor, Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Unroll and pull back.
+
+        Parameters
+        ----------
+        initial : Parameters
+            R fresh policies.
+        states, actions : Tensor of shape (N, S) and (N, A)
+            The synset, in normalised units.
+        batch : tuple of Tensor
+            States (1, B, S), targets (1, B, A) and weights (1, B, 1) of the outer loss.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Outer loss, averaged over the R policies.
+        states_gradient, actions_gradient : Tensor of shape (N, S) and (N, A)
+            Its gradient.
+        """
+        outer_states, targets, weights = (tensor.expand(self.runs, -1, -1) for tensor in batch)
+        trained = self.unroll.train(
+            initial, states.expand(self.runs, -1, -1).contiguous(), actions.expand(self.runs, -1, -1)
+        )
+        loss = self.network.regression_gradient(
+            trained, outer_states, targets, weights, *self._work, out=self._cotangent
+        )
+        states_gradient, actions_gradient = self.unroll.pull_back(self._cotangent)
+        return loss.mean(), states_gradient.mean(0), actions_gradient.mean(0)
+
+
+class OuterLoop:
+    """The state of a distillation between two outer steps; it can be saved and restored.
+
+    Each step's randomness comes from the seed and the step's number alone, so a resumed run equals a straight one.
+    """
+
+    def __init__(
+        self, settings: DistillSettings, problem: OuterProblem, pairs: tuple[Tensor, Tensor], seed: int
+    ) -> None:
+        self.settings, self.problem, self.seed = settings, problem, seed
+        self.device = problem.states.device
+        self.states, self.actions = (tensor.to(self.device).clone() for tensor in pairs)
+        self.mean_states, self.mean_actions = self.states.clone(), self.actions.clone()
+        outer, leaves = settings.outer, [self.states, self.actions]
+        self.optimizer: torch.optim.Optimizer
+        if outer.optimizer == "adam":
+            betas = (outer.momentum, outer.second_momentum)
+            self.optimizer = torch.optim.Adam(leaves, lr=outer.learning_rate, betas=betas)
+        else:
+            self.optimizer = torch.optim.SGD(leaves, lr=outer.learning_rate, momentum=outer.momentum)
+        dims = self.states.shape[1], self.actions.shape[1]
+        self.gradient = MetaGradient(settings, len(self.states), *dims, device=self.device)
+        self.step = 0
+        self.metrics = torch.zeros(settings.steps, len(METRICS), dtype=torch.float64, device=self.device)
+        snapshots = len(settings.snapshot_steps())
+        self.snapshot_states = torch.zeros(snapshots, *self.states.shape)
+        self.snapshot_actions = torch.zeros(snapshots, *self.actions.shape)
+
+    def learning_rate(self) -> float:
+        """Return the outer learning rate of the next step."""
+        outer = self.settings.outer
+        if outer.schedule == "constant":
+            return outer.learning_rate
+        return outer.learning_rate * (1 + math.cos(math.pi * self.step / self.settings.steps)) / 2
+
+    def advance(self) -> None:
+        """Make one outer step, and keep a snapshot if one is due."""
+        outer = self.settings.outer
+        generator = torch_generator(self.seed, "outer", self.step)
+        dims = self.states.shape[1], self.actions.shape[1]
+        initial = initialise(self.gradient.architecture, *dims, outer.initialisations, generator)
+        batch = self.problem.batch(outer.batch_size, generator)
+        loss, *gradients = self.gradient(initial, self.states, self.actions, batch)
+        self.states.grad, self.actions.grad = gradients
+        norm = torch.nn.utils.clip_grad_norm_([self.states, self.actions], outer.clip or math.inf)
+        rate = self.learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.metrics[self.step, 0], self.metrics[self.step, 3] = self.step + 1, rate
+        self.metrics[self.step, 1], self.metrics[self.step, 2] = loss, norm
+        self.step += 1
+        # a mean that starts at the first synset and forgets it like 1/step, until the decay takes over
+        decay = min(outer.average, self.step / (self.step + 10))
+        for mean, leaf in ((self.mean_states, self.states), (self.mean_actions, self.actions)):
+            mean.lerp_(leaf, 1 - decay)
+        if self.step in self.settings.snapshot_steps():
+            index = self.settings.snapshot_steps().index(self.step)
+            self.snapshot_states[index] = self.mean_states.cpu()
+            self.snapshot_actions[index] = self.mean_actions.cpu()
+
+    def check(self) -> None:
+        """Stop a diverged run.
+
+        Raises
+        ------
+        UserError
+            If the loss or the gradient of a step is not finite, naming the step.
+        """
+        done = self.metrics[: self.step, 1:3].cpu()
+        bad = (~done.isfinite()).any(1)
+        if bad.any():
+            step = int(bad.nonzero()[0]) + 1
+            raise UserError(
+                f"outer step {step}: the distillation diverged (loss {done[step - 1, 0]:.3g}, gradient norm "
+                f"{done[step - 1, 1]:.3g}); lower outer.learning_rate (now {self.settings.outer.learning_rate}) or set "
+                f"outer.clip (now {self.settings.outer.clip})"
+            )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the whole state as named tensors: views, so that copying into them restores it."""
+        named = {
+            "states": self.states,
+            "actions": self.actions,
+            "mean_states": self.mean_states,
+            "mean_actions": self.mean_actions,
+            "metrics": self.metrics,
+            "snapshot_states": self.snapshot_states,
+            "snapshot_actions": self.snapshot_actions,
+        }
+        for index, leaf in enumerate((self.states, self.actions)):
+            for key, value in self.optimizer.state[leaf].items():
+                if isinstance(value, Tensor):
+                    named[f"optimizer.{index}.{key}"] = value
+        return named
+
+
+class Checkpoint:
+    """A distillation's whole state in a file beside its output, so that a killed run goes on where it was.
+
+    Parameters
+    ----------
+    out : Path
+        The synset to be; the checkpoint is ``checkpoint.safetensors`` in the same folder.
+    identity : dict
+        Plain data that must be equal for a resume: settings, seed, input hashes, versions.
+    """
+
+    def __init__(self, out: Path, identity: dict[str, Any]) -> None:
+        self.path = out.with_name("checkpoint.safetensors")
+        self.identity = json.loads(json.dumps(identity))
+
+    def save(self, loop: OuterLoop) -> None:
+        """Write the state atomically."""
+        arrays = {name: tensor.cpu().numpy() for name, tensor in loop.tensors().items()}
+        files.write_artefact(self.path, arrays, {"kind": "checkpoint", "step": loop.step, "identity": self.identity})
+
+    def restore(self, loop: OuterLoop) -> None:
+        """Put a saved state back, if there is one that belongs to this run."""
+        if not self.path.exists():
+            return
+        try:
+            arrays, metadata = files.read_arrays(self.path, "checkpoint")
+        except UserError as error:
+            log.warning("%s; starting from step 0", error)
+            return
+        if metadata["identity"] != self.identity:
+            log.warning("%s: belongs to other settings or inputs; starting from step 0", self.path)
+            return
+        for index, leaf in enumerate((loop.states, loop.actions)):
+            prefix = f"optimizer.{index}."
+            for name, array in arrays.items():
+                if name.startswith(prefix):
+                    key = name.removeprefix(prefix)
+                    # Adam keeps its step counter on the CPU
+                    device = "cpu" if key == "step" else loop.device
+                    loop.optimizer.state[leaf][key] = torch.from_numpy(array.copy()).to(device)
+        for name, tensor in loop.tensors().items():
+            tensor.copy_(torch.from_numpy(arrays[name].copy()))
+        loop.step = metadata["step"]
+        log.info("%s: going on after step %d", self.path, loop.step)
+
+    def remove(self) -> None:
+        """Delete the file when the run is complete."""
+        self.path.unlink(missing_ok=True)
+        files.sidecar(self.path).unlink(missing_ok=True)
+
+
+def distill(
+    dataset_path: Path,
+    near_expert_path: Path | None,
+    objective: str,
+    size: int,
+    seed: int,
+    settings: DistillSettings,
+    out: Path,
+    device: str = "cpu",
+) -> None:
+    """Distil a dataset into a synset and write it, with ``metrics.csv`` beside it.
+
+    Parameters
+    ----------
+    dataset_path : Path
+        Dataset artefact.
+    near_expert_path : Path, optional
+        Near-expert artefact; needed by PBC and Av-PBC.
+    objective : str
+        ``random``, ``dbc``, ``pbc`` or ``av_pbc``. ``random`` makes no outer step.
+    size : int
+        Number of pairs.
+    seed : int
+        Seed of the selection, the initialisations and the outer batches.
+    settings : DistillSettings
+        The rest.
+    out : Path
+        Synset to write.
+    device : str
+        Torch device.
+
+    Raises
+    ------
+    UserError
+        If an input is missing or does not fit, or the run diverges.
+    """
+    clock = files.Clock()
+    dataset = read_dataset(dataset_path)
+    pairs = select(dataset, size, seed)
+    inputs = {"dataset": dataset_path}
+    facts: dict[str, Any] = {}
+    if objective == RANDOM:
+        steps, kept = [0], (pairs[0][None], pairs[1][None])
+        metrics = pd.DataFrame(columns=METRICS)
+    else:
+        near_expert = None
+        if objective in NEED_NEAR_EXPERT:
+            if near_expert_path is None:
+                raise UserError(f"--near-expert: missing; objective {objective} needs one")
+            near_expert = read_near_expert(near_expert_path)
+            inputs["near_expert"] = near_expert_path
+        columns = OBJECTIVES[objective](dataset, near_expert, settings.weighting)
+        weights = columns.weights.double()
+        facts["weights"] = {"mean": weights.mean().item(), "min": weights.min().item(), "max": weights.max().item()}
+        problem = OuterProblem(
+            dataset.normaliser.states(dataset.transitions.observations).to(device),
+            Columns(columns.targets.to(device), columns.weights.to(device)),
+        )
+        loop = OuterLoop(settings, problem, pairs, seed)
+        identity = {
+            "settings": settings.model_dump(),
+            "objective": objective,
+            "seed": seed,
+            "size": size,
+            "inputs": files.inputs(**inputs),
+            "versions": files.versions(),
+        }
+        _run(loop, Checkpoint(out, identity))
+        steps, kept = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)
+        metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
+    synset = Synset(
+        dataset.task,
+        objective,
+        seed,
+        np.array(steps, np.int64),
+        dataset.normaliser.raw_states(kept[0]),
+        dataset.normaliser.raw_actions(kept[1]),
+        dataset.normaliser,
+    )
+    provenance = {
+        "settings": settings.model_dump(),
+        "inputs": files.inputs(**inputs),
+        "device": device,
+        "seconds": clock.seconds(),
+        **facts,
+    }
+    files.write_artefact(out.with_name("metrics.csv"), metrics, {"kind": "metrics"})
+    write_synset(out, synset, provenance)
+    if objective != RANDOM:
+        Checkpoint(out, {}).remove()
+
+
+def _run(loop: OuterLoop, checkpoint: Checkpoint) -> None:
+    """Advance to the last step, with progress, checkpoints and a watch on divergence."""
+    checkpoint.restore(loop)
+    steps, saved = loop.settings.steps, time.monotonic()
+    with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter:
+        while loop.step < steps:
+            loop.advance()
+            meter.update()
+            if loop.step % CHECK_EVERY == 0 or loop.step == steps:
+                loop.check()
+                _, loss, norm, rate = loop.metrics[loop.step - 1].tolist()
+                meter.set_postfix_str(f", loss {loss:.4g}, gradient norm {norm:.3g}, lr {rate:.3g}", refresh=False)
+            if time.monotonic() - saved > 60 * loop.settings.checkpoint_minutes:
+                checkpoint.save(loop)
+                saved = time.monotonic()
+
+
+@stage("distill", DistillSettings)
+@click.option("--dataset", type=FILE, required=True, help="Dataset artefact (.npz).")
+@click.option("--near-expert", type=FILE, help="Near-expert artefact (.safetensors); pbc and av_pbc need it.")
+@click.option("--objective", type=click.Choice([RANDOM, *OBJECTIVES]), required=True, help="Outer objective.")
+@click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
+@click.option("--device", default="cpu", show_default=True, help="Torch device, e.g. cuda.")
+@click.option("--out", type=FILE, required=True, help="Synset to write (.npz).")
+def command(
+    settings: DistillSettings,
+    dataset: Path,
+    near_expert: Path | None,
+    objective: str,
+    size: int,
+    seed: int,
+    device: str,
+    out: Path,
+) -> None:
+    """Distil a dataset into a synset by one objective, or select a random synset."""
+    distill(dataset, near_expert, objective, size, seed, settings, out, device)

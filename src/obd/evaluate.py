@@ -1,0 +1,267 @@
+"""Evaluation stage: train fresh policies on pairs by behaviour cloning, and record the return of every episode."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from obd import files, logs
+from obd.command import FILE, stage
+from obd.errors import UserError
+from obd.pairs import Normaliser
+from obd.policy import ARCHITECTURES, Network, Parameters, initialise
+from obd.rollout import rollout
+from obd.seeding import child_seed, torch_generator
+from obd.settings import Settings
+from obd.synset import read_pairs
+from obd.unroll import Unroll
+
+KIND = "returns"
+log = logging.getLogger(__name__)
+
+
+class CloneSettings(Settings):
+    """How a policy is trained on pairs."""
+
+    architecture: Literal[tuple(ARCHITECTURES)] = Field("mlp_4", description="policy network")  # type: ignore[valid-type]
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="optimizer; its state lasts all steps")
+    learning_rate: float = Field(0.1, gt=0, description="of the optimizer")
+    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(0.01, ge=0, description="of adamw")
+    steps: int = Field(100, ge=1, description="training steps")
+    batch_size: int | None = Field(None, ge=1, description="pairs per step; null: all of them")
+
+
+class EvaluateSettings(Settings):
+    """Settings of an evaluation."""
+
+    clone: CloneSettings = Field(CloneSettings(), description="training of the policies")
+    policies: int = Field(10, ge=1, description="policies per snapshot, each from its own initialisation")
+    episodes: int = Field(10, ge=1, description="episodes per policy")
+    last_snapshots: int | None = Field(None, ge=1, description="evaluate only the last so many snapshots; null: all")
+
+
+def clone(states: Tensor, actions: Tensor, settings: CloneSettings, policies: int, seed: int) -> Parameters:
+    """Train policies on pairs by behaviour cloning, all at once.
+
+    Parameters
+    ----------
+    states : Tensor of shape (n_pairs, state_dim)
+        Normalised states.
+    actions : Tensor of shape (n_pairs, action_dim)
+        Normalised actions.
+    settings : CloneSettings
+        Architecture, optimizer, steps.
+    policies : int
+        Number of policies R.
+    seed : int
+        Seed of initialisations and minibatches.
+
+    Returns
+    -------
+    trained : Parameters
+        Of the R trained policies.
+
+    Raises
+    ------
+    UserError
+        If the training diverges.
+    """
+    architecture = ARCHITECTURES[settings.architecture]
+    dims = states.shape[1], actions.shape[1]
+    initial = initialise(architecture, *dims, policies, torch_generator(seed, "initialisation"))
+    if settings.optimizer == "sgd" and settings.batch_size is None:
+        shape = (architecture, policies, len(states), *dims)
+        unroll = Unroll(*shape, settings.steps, settings.learning_rate, settings.momentum, keep=False)
+        expand = (policies, -1, -1)
+        trained = unroll.train(initial, states.expand(expand).contiguous(), actions.expand(expand))
+    else:
+        trained = _minimise(initial, states, actions, settings, torch_generator(seed, "batches"))
+    if not all(tensor.isfinite().all() for tensor in trained.tensors()):
+        raise UserError(f"clone.learning_rate: {settings.learning_rate}: the training of a policy diverged; lower it")
+    return trained
+
+
+def _minimise(
+    parameters: Parameters, states: Tensor, actions: Tensor, settings: CloneSettings, generator: torch.Generator
+) -> Parameters:
+    """Train with any optimizer and with minibatches; an element-wise optimizer keeps stacked policies apart."""
+    leaves = parameters.tensors()
+    optimizer: torch.optim.Optimizer
+    if settings.optimizer == "sgd":
+        optimizer = torch.optim.SGD(leaves, settings.learning_rate, settings.momentum)
+    elif settings.optimizer == "adam":
+        optimizer = torch.optim.Adam(leaves, settings.learning_rate)
+    else:
+        optimizer = torch.optim.AdamW(leaves, settings.learning_rate, weight_decay=settings.weight_decay)
+    runs, total = len(leaves[0]), len(states)
+    size = min(settings.batch_size or total, total)
+    network = Network(ARCHITECTURES[settings.architecture], runs, size, states.shape[1], actions.shape[1])
+    work = network.activations(), network.activations()
+    gradient = Parameters(
+        [torch.empty_like(w) for w in parameters.weights], [torch.empty_like(b) for b in parameters.biases]
+    )
+    for leaf, slot in zip(leaves, gradient.tensors(), strict=True):
+        leaf.grad = slot
+    with logs.progress(settings.steps, "cloning") as meter:
+        for _ in range(settings.steps):
+            if size == total:
+                batch = states.expand(runs, -1, -1), actions.expand(runs, -1, -1)
+            else:
+                rows = torch.randint(total, (runs, size), generator=generator)
+                batch = states[rows], actions[rows]
+            network.regression_gradient(parameters, *batch, None, *work, out=gradient)
+            optimizer.step()
+            meter.update()
+    return parameters
+
+
+@dataclass(frozen=True)
+class TrainedPolicies:
+    """R trained policies as one function of raw observations.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        Of the policies.
+    architecture : str
+        Their form.
+    normaliser : Normaliser
+        Their units.
+    """
+
+    parameters: Parameters
+    architecture: str
+    normaliser: Normaliser
+
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
+        """Act: raw observations (R, n, state_dim) -> raw actions (R, n, action_dim)."""
+        states = self.normaliser.states(observations)
+        runs, n, state_dim = states.shape
+        action_dim = self.parameters.biases[-1].shape[-1]
+        network = Network(ARCHITECTURES[self.architecture], runs, n, state_dim, action_dim)
+        return self.normaliser.raw_actions(network.forward(self.parameters, states, network.activations()))
+
+
+def evaluate(
+    pairs_path: Path, protocol: str, seed: int, settings: EvaluateSettings, out: Path, workers: int = 1
+) -> None:
+    """Evaluate every wanted snapshot and write one row per episode.
+
+    Parameters
+    ----------
+    pairs_path : Path
+        Synset artefact, or dataset artefact (behaviour cloning on the whole dataset).
+    protocol : str
+        Name of the protocol in the table, e.g. ``standard``.
+    seed : int
+        Seed of policy initialisations and of environments (two separate children). Policy k of every snapshot and
+        objective starts from the same initialisation and meets the same environment seeds.
+    settings : EvaluateSettings
+        The rest.
+    out : Path
+        Table to write.
+    workers : int
+        Processes for the rollouts.
+    """
+    clock = files.Clock()
+    pairs = read_pairs(pairs_path)
+    chosen = range(len(pairs.steps))[-(settings.last_snapshots or len(pairs.steps)) :]
+    env_seeds = np.array(
+        [
+            [child_seed(seed, "environment", policy, episode) % 2**31 for episode in range(settings.episodes)]
+            for policy in range(settings.policies)
+        ]
+    )
+    tables = []
+    with logs.progress(len(chosen), "evaluating", "snapshot") as meter:
+        for index in chosen:
+            states = pairs.normaliser.states(pairs.observations[index])
+            actions = pairs.normaliser.actions(pairs.actions[index])
+            trained = clone(states, actions, settings.clone, settings.policies, seed)
+            policy = TrainedPolicies(trained, settings.clone.architecture, pairs.normaliser)
+            episodes = rollout(policy, pairs.task.env_id, env_seeds, workers)
+            scores = pairs.task.score(episodes.returns)
+            tables.append(
+                returns_table(
+                    task=pairs.task.name,
+                    objective=pairs.objective,
+                    n_pairs=len(states),
+                    seed=pairs.seed,
+                    protocol=protocol,
+                    step=int(pairs.steps[index]),
+                    policy_seed=seed,
+                    env_seeds=env_seeds,
+                    returns=episodes.returns,
+                    lengths=episodes.lengths,
+                    scores=scores,
+                )
+            )
+            spread = scores.mean(1)
+            log.info(
+                "step %d: score %.1f, over policies: sd %.1f, worst %.1f",
+                *(pairs.steps[index], scores.mean(), spread.std(ddof=1) if len(spread) > 1 else 0, spread.min()),
+            )
+            meter.update()
+    metadata = {
+        "kind": KIND,
+        **pairs.task.metadata(),
+        "settings": settings.model_dump(),
+        "protocol": protocol,
+        "inputs": files.inputs(pairs=pairs_path),
+        "seconds": clock.seconds(),
+    }
+    files.write_artefact(out, pd.concat(tables), metadata)
+
+
+def returns_table(
+    *,
+    task: str,
+    objective: str,
+    n_pairs: int,
+    seed: int,
+    protocol: str,
+    step: int,
+    policy_seed: int,
+    env_seeds: np.ndarray,
+    returns: np.ndarray,
+    lengths: np.ndarray,
+    scores: np.ndarray,
+) -> pd.DataFrame:
+    """Put returns of shape (policies, episodes) into the long form of the returns artefact, one row per episode."""
+    policies, episodes = returns.shape
+    return pd.DataFrame(
+        {
+            "task": task,
+            "objective": objective,
+            "n_pairs": n_pairs,
+            "seed": seed,
+            "protocol": protocol,
+            "step": step,
+            "policy": np.repeat(np.arange(policies), episodes),
+            "policy_seed": policy_seed,
+            "episode": np.tile(np.arange(episodes), policies),
+            "env_seed": env_seeds.ravel(),
+            "return": returns.ravel(),
+            "length": lengths.ravel(),
+            "score": scores.ravel(),
+        }
+    )
+
+
+@stage("evaluate", EvaluateSettings)
+@click.option("--pairs", type=FILE, required=True, help="Synset or dataset artefact (.npz).")
+@click.option("--protocol", default="standard", show_default=True, help="Name of the protocol in the table.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Policy and environment seed.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for rollouts.")
+@click.option("--out", type=FILE, required=True, help="Returns to write (.csv).")
+def command(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, workers: int, out: Path) -> None:
+    """Train policies on pairs and record the return of every episode."""
+    evaluate(pairs, protocol, seed, settings, out, workers)

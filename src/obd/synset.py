@@ -1,0 +1,91 @@
+"""The synset artefact: a few (state, action) pairs at some outer steps, with the units they live in.
+
+A dataset artefact has the same array names without the leading snapshot axis, so whatever trains on pairs reads either.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from obd import files
+from obd.datasets import transitions
+from obd.errors import UserError
+from obd.pairs import Normaliser, Task
+
+KIND = "synset"
+
+
+@dataclass(frozen=True)
+class Synset:
+    """Pairs of a task at K outer steps.
+
+    Attributes
+    ----------
+    task : Task
+        What they are for.
+    objective : str
+        Who made them, e.g. ``av_pbc``.
+    seed : int
+        Distillation seed.
+    steps : ndarray of shape (K,), int64
+        Number of outer updates behind each snapshot, rising; 0 is the initial selection.
+    observations : ndarray of shape (K, n_pairs, state_dim), float32
+        Raw states.
+    actions : ndarray of shape (K, n_pairs, action_dim), float32
+        Raw actions (targets of a regression: they may lie outside the bounds).
+    normaliser : Normaliser
+        Units of the policies trained on these pairs.
+    """
+
+    task: Task
+    objective: str
+    seed: int
+    steps: np.ndarray
+    observations: np.ndarray
+    actions: np.ndarray
+    normaliser: Normaliser
+
+
+def write_synset(path: Path, synset: Synset, metadata: Mapping[str, Any]) -> None:
+    """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and seeds."""
+    arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
+    facts = {"objective": synset.objective, "seed": synset.seed, "n_pairs": synset.actions.shape[1]}
+    files.write_artefact(
+        path, arrays | synset.normaliser.arrays(), {"kind": KIND, **synset.task.metadata(), **facts, **metadata}
+    )
+
+
+def read_pairs(path: Path) -> Synset:
+    """Read a synset, or a whole dataset as a synset with the single step 0.
+
+    Raises
+    ------
+    UserError
+        If the artefact is missing, damaged or of another kind.
+    """
+    metadata = files.read_json(files.sidecar(path))
+    if metadata.get("kind") == transitions.KIND:
+        dataset = transitions.read_dataset(path)
+        pairs = dataset.transitions
+        step = np.zeros(1, np.int64)
+        return Synset(
+            dataset.task, "bc_whole", 0, step, pairs.observations[None], pairs.actions[None], dataset.normaliser
+        )
+    arrays, metadata = files.read_arrays(path, KIND)
+    for name, dimensions in (("steps", 1), ("observations", 3), ("actions", 3)):
+        if name not in arrays or arrays[name].ndim != dimensions:
+            raise UserError(f"{path}: array {name!r} is missing or has not {dimensions} dimension(s)")
+        if not np.isfinite(arrays[name]).all():
+            raise UserError(f"{path}: array {name!r} is not finite")
+    return Synset(
+        Task.from_metadata(metadata),
+        metadata["objective"],
+        metadata["seed"],
+        arrays["steps"],
+        arrays["observations"],
+        arrays["actions"],
+        Normaliser.from_arrays(arrays, path),
+    )

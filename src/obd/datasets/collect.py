@@ -18,16 +18,12 @@ Rollouts sample from the stochastic policy, as in D4RL.
 import copy
 import json
 import logging
-import os
 import shlex
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import gymnasium
@@ -42,13 +38,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from obd import envs, files, logs
 from obd.command import stage
+from obd.datasets.collection import COLLECTION_FILE
+from obd.datasets.minari_source import DATA_FOLDER, HDF5_FILE, new_dataset
+from obd.datasets.source import LEVELS, Level
 from obd.errors import UserError
 from obd.seeding import child_seed
 from obd.settings import Settings
 
-Level = Literal["random", "medium", "medium_replay", "expert", "medium_expert"]
-LEVELS: tuple[Level, ...] = ("random", "medium", "medium_replay", "expert", "medium_expert")
-COLLECTION_FILE = "collection.json"
 RECENT_EPISODES = 10
 log = logging.getLogger(__name__)
 
@@ -180,7 +176,8 @@ class _Training(BaseCallback):
                 )
         if self.medium is None and self._is_medium():
             self.medium = copy.deepcopy(self.model.policy)
-            self.medium_episodes = copy.deepcopy([episode for episode in self._recorder.episodes if len(episode)])
+            *whole, running = self._recorder.episodes  # the running one goes on
+            self.medium_episodes = [episode for episode in [*whole, copy.deepcopy(running)] if len(episode)]
             log.info("medium policy taken at step %d", self.num_timesteps)
         return self.medium is None or self._settings.needs_expert
 
@@ -223,6 +220,7 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         If the environment does not exist or does not fit.
     """
     clock = files.Clock()
+    files.write_json(out / COLLECTION_FILE, {"kind": "unfinished collection"})  # fails now rather than after training
     policies, replay = _train(settings, seed)
     sets: dict[str, list[Episode]] = {}
     for level, policy in policies.items():
@@ -336,8 +334,7 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
     returns = _returns(episodes)
     reference = settings.returns_for_scores
     env = _make(settings, 0)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".collect.", dir=out) as folder, _minari_root(Path(folder)):
+    with new_dataset(out, name) as folder:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # no e-mail address and no permanent link are given
             dataset = minari.create_dataset_from_buffers(
@@ -352,7 +349,7 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
                 ref_max_score=reference and reference[1],
                 description=f"{level} data of {settings.env_id} after D4RL's protocol: {command_line(settings, seed)}",
             )
-        data_file = Path(folder, name, "data", "main_data.hdf5")
+        data_file = folder / DATA_FOLDER / HDF5_FILE
         _compress(data_file)
         dataset.storage.update_metadata({"dataset_size": dataset.storage.get_size()})
         facts = {
@@ -362,13 +359,8 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
             "episode_return": {"min": min(returns), "mean": float(np.mean(returns)), "max": max(returns)},
             "sha256": files.sha256(data_file),
         }
-        target = out / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(Path(folder, name), target)
     env.close()
-    log.info("%s: %d transitions, mean return %.1f", target, facts["transitions"], np.mean(returns))
+    log.info("%s: %d transitions, mean return %.1f", out / name, facts["transitions"], np.mean(returns))
     return facts
 
 
@@ -383,21 +375,7 @@ def _compress(path: Path) -> None:
                 copy_of_group.create_dataset(
                     key, data=array[()], chunks=array.shape, compression="gzip", compression_opts=9, shuffle=True
                 )
-    os.replace(packed, path)
-
-
-@contextmanager
-def _minari_root(root: Path) -> Iterator[None]:
-    """Make `root` Minari's dataset folder for a while: Minari knows it by this variable only."""
-    before = os.environ.get("MINARI_DATASETS_PATH")
-    os.environ["MINARI_DATASETS_PATH"] = str(root)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["MINARI_DATASETS_PATH"]
-        else:
-            os.environ["MINARI_DATASETS_PATH"] = before
+    packed.replace(path)
 
 
 def _returns(episodes: Sequence[Episode]) -> list[float]:

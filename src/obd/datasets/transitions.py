@@ -62,14 +62,16 @@ class Transitions:
             dimensions = 2 if field.name in ("observations", "actions", "next_observations") else 1
             if array.ndim != dimensions or len(array) != n:
                 raise UserError(
-                    f"{source}: {field.name} has the shape {array.shape}; {n} rows in {dimensions} dimension(s) are needed"
+                    f"{source}: {field.name} has the shape {array.shape}; "
+                    f"{n} rows in {dimensions} dimension(s) are needed"
                 )
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 row = int(np.flatnonzero(~np.isfinite(array.reshape(n, -1)).all(1))[0])
                 raise UserError(f"{source}: {field.name} is not finite at transition {row}")
         if self.next_observations.shape != self.observations.shape:
             raise UserError(
-                f"{source}: next_observations {self.next_observations.shape} and observations {self.observations.shape} differ in shape"
+                f"{source}: next_observations {self.next_observations.shape} and observations "
+                f"{self.observations.shape} differ in shape"
             )
         last = np.append(self.episode[1:] != self.episode[:-1], True)
         bad = {
@@ -116,7 +118,8 @@ def make_dataset(task: Task, transitions: Transitions, action_low: np.ndarray, a
     transitions.check(task.name)
     if action_low.shape != transitions.actions.shape[1:] or not np.isfinite([action_low, action_high]).all():
         raise UserError(
-            f"{task.name}: actions of dimension {transitions.actions.shape[1:]} do not fit the finite bounds of {task.env_id} ({action_low.shape})"
+            f"{task.name}: actions of dimension {transitions.actions.shape[1:]} do not fit the finite bounds of "
+            f"{task.env_id} ({action_low.shape})"
         )
     states = transitions.observations.astype(np.float64)
     normaliser = Normaliser(

@@ -1,0 +1,110 @@
+"""Names, order and colours of everything that tables and figures show: one place, so that they agree everywhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from obd.errors import UserError
+from obd.statistics import COUNTED
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an objective is shown.
+
+    Attributes
+    ----------
+    label : str
+        Name in tables and legends.
+    colour : str
+        Colour of the Okabe-Ito palette (distinct under the common colour-vision deficiencies), or grey for baselines.
+    marker : str
+        Matplotlib marker of a learning curve: a second cue beside the colour. Empty for reference lines.
+    line : str or tuple
+        Matplotlib line style.
+    synset : bool
+        Whether the policies were trained on a synset (otherwise: on the whole dataset).
+    """
+
+    label: str
+    colour: str
+    marker: str
+    line: str | tuple[float, tuple[float, ...]]
+    synset: bool
+
+
+# in the order of table rows and legends
+OBJECTIVES = {
+    "random": Look("Random", "#767676", "", (0, (1, 1.2)), True),
+    "dbc": Look("DBC", "#E69F00", "s", "-", True),
+    "pbc": Look("PBC", "#0072B2", "^", "-", True),
+    "av_pbc": Look("Av-PBC", "#D55E00", "o", "-", True),
+    "bc_whole": Look("BC (whole)", "#009E73", "", (0, (4, 1.5)), False),
+    "near_expert": Look("OffRL (whole)", "#000000", "", (0, (6, 1.5, 1.2, 1.5)), False),
+}
+ENVIRONMENTS = {"halfcheetah": "HalfCheetah", "walker2d": "Walker2d"}
+QUALITIES = ("random", "medium-replay", "medium", "medium-expert", "expert")
+
+
+def look(objective: str) -> Look:
+    """Return how an objective is shown.
+
+    Raises
+    ------
+    UserError
+        If the objective is not known here.
+    """
+    if objective not in OBJECTIVES:
+        raise UserError(f"objective: {objective!r} is unknown; known: {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[objective]
+
+
+def label(column: str, value: object) -> str:
+    """Return the name of a table row: `value` of the returns' `column`, e.g. ``("objective", "av_pbc")``."""
+    return look(str(value)).label if column == "objective" else str(value).replace("_", " ")
+
+
+def position(column: str, value: object) -> Any:
+    """Return the sort key of a table row or a legend entry."""
+    return list(OBJECTIVES).index(str(value)) if column == "objective" else value
+
+
+def task_label(task: str) -> tuple[str, str]:
+    """Split a task's name into environment and dataset: ``hopper_medium_replay`` -> ``("Hopper", "medium-replay")``."""
+    environment, _, dataset = task.replace("_", "-").partition("-")
+    return ENVIRONMENTS.get(environment, environment.capitalize()), dataset
+
+
+def task_position(task: str) -> tuple[str, int, str]:
+    """Return the sort key of a task: environment, then quality of the dataset, then name."""
+    environment, dataset = task_label(task)
+    return environment, QUALITIES.index(dataset) if dataset in QUALITIES else len(QUALITIES), task
+
+
+def span(values: pd.Series) -> str:
+    """Return the one value, or the range of values: ``5`` or ``3–5``; a dash for none."""
+    if values.empty:
+        return "–"
+    low, high = values.min(), values.max()
+    return f"{low}" if low == high else f"{low}–{high}"
+
+
+def counts(cells: pd.DataFrame) -> str:
+    """Say how many seeds, snapshots, policies and episodes (columns of `cells`) stand behind each of some cells."""
+    return " × ".join(f"{span(cells[name])} {_noun(name, cells[name].max())}" for name in COUNTED)
+
+
+def sentences(texts: Mapping[str, str]) -> list[str]:
+    """Write one sentence per text, naming all rows it is true of: ``DBC, PBC: 5 seeds × ...``."""
+    return [
+        f"{', '.join(name for name, other in texts.items() if other == text)}: {text}."
+        for text in dict.fromkeys(texts.values())
+    ]
+
+
+def _noun(plural: str, count: int) -> str:
+    if count > 1:
+        return plural
+    return plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")

@@ -1,0 +1,151 @@
+import json
+
+import matplotlib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from matplotlib.colors import to_hex
+
+from fake_returns import write_experiment, write_returns
+from obd import display, figures
+from obd.errors import UserError
+from obd.figures import FIGURES, FigureSettings
+from obd.returns import read_returns
+
+
+@pytest.fixture
+def returns(tmp_path):
+    paths = [
+        write_returns(tmp_path / f"av/{seed}.csv", lambda step, *_, seed=seed: step + seed, seed=seed, steps=(10, 20))
+        for seed in range(3)
+    ]
+    paths += [
+        write_returns(tmp_path / f"random/{seed}.csv", seed, objective="random", seed=seed, steps=[0])
+        for seed in range(3)
+    ]
+    expert = {"objective": "near_expert", "protocol": "near_expert", "n_pairs": 0, "policies": 1}
+    return [*paths, write_returns(tmp_path / "expert.csv", 80, **expert)]
+
+
+def draw(name, paths, **settings):
+    cells = figures.arrange(FIGURES[name], read_returns(paths)[0])
+    return FIGURES[name].draw(cells, FigureSettings(**settings))
+
+
+def lines(axes):
+    colours = {look.colour.lower(): name for name, look in display.OBJECTIVES.items()}
+    return {colours[to_hex(line.get_color())]: line for line in axes.lines}
+
+
+def test_learning_curve_shows_means_and_student_t_bands(returns):
+    (axes,) = draw("figure_1", returns).axes
+    drawn = lines(axes)
+    assert set(drawn) == {"av_pbc", "random", "near_expert"}
+    assert drawn["av_pbc"].get_xydata().tolist() == [[10, 11], [20, 21]]
+    assert list(drawn["random"].get_ydata()) == [1, 1]
+    assert list(drawn["near_expert"].get_ydata()) == [80, 80]
+    assert axes.get_ylim()[1] > 80
+    half = 4.3026527 / np.sqrt(3)  # t(0.975, 2)
+    (band,) = axes.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((11 - half, 21 + half))
+    (span,) = axes.patches
+    assert (span.get_y(), span.get_height()) == pytest.approx((1 - half, 2 * half))
+    assert axes.get_title() == "Hopper medium"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Outer step", "Score")
+
+
+def test_one_seed_has_a_line_without_a_band(tmp_path):
+    path = write_returns(tmp_path / "one.csv", 5, steps=(10, 20))
+    figure = draw("figure_1", [path])
+    figure.savefig(tmp_path / "one.png")
+    assert list(lines(figure.axes[0])["av_pbc"].get_ydata()) == [5, 5]
+
+
+def test_another_column_may_be_the_axis(returns):
+    episodes, _ = read_returns(returns)
+    episodes["seconds"] = 0.1 * episodes["step"] + 0.3 * episodes["seed"]  # seeds are not equally fast
+    cells = figures.arrange(FIGURES["figure_1"], episodes)
+    (axes,) = figures.learning_curves(cells, FigureSettings(), x="seconds", x_label="Seconds").axes
+    assert lines(axes)["av_pbc"].get_xdata() == pytest.approx([1.3, 2.3])
+    assert axes.get_xlabel() == "Seconds"
+
+
+def test_one_panel_per_task_in_the_order_of_the_paper(tmp_path):
+    tasks = ("walker2d_medium", "halfcheetah_medium_expert", "halfcheetah_medium", "halfcheetah_medium_replay")
+    paths = [write_returns(tmp_path / f"{task}.csv", 1, task=task) for task in tasks]
+    panels = draw("figure_1", paths).axes
+    titles = [f"HalfCheetah {quality}" for quality in ("medium-replay", "medium", "medium-expert")]
+    assert [axes.get_title() for axes in panels] == [*titles, "Walker2d medium"]
+    assert [axes.get_ylabel() for axes in panels] == ["Score", "", "", "Score"]
+    assert [axes.get_xlabel() for axes in panels] == ["", "Outer step", "Outer step", "Outer step"]
+    assert len(draw("figure_1", paths, columns=2).axes) == 4
+
+
+def test_policy_spread_shows_every_policy_of_the_last_snapshot(tmp_path):
+    def score(step, policy, episode):
+        return step + 10 * policy + episode
+
+    paths = [write_returns(tmp_path / f"{seed}.csv", score, seed=seed, steps=(10, 20), policies=4) for seed in (0, 1)]
+    expert = {"objective": "near_expert", "protocol": "near_expert", "policies": 1}
+    paths.append(write_returns(tmp_path / "expert.csv", 80, **expert))
+    (axes,) = draw("policy_spread", paths).axes
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [list(line.get_ydata()) for line in dots] == [[20.5, 30.5, 40.5, 50.5]] * 2
+    assert dots[0].get_xdata()[0] < dots[1].get_xdata()[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["Av-PBC"]
+
+
+def test_captions_count_what_is_shown(returns):
+    episodes, _ = read_returns(returns)
+    for name, count in (("figure_1", "3 seeds × 2 snapshots"), ("policy_spread", "3 seeds × 1 snapshot")):
+        spec = FIGURES[name]
+        text = figures.caption(spec, figures.arrange(spec, episodes), FigureSettings(confidence=0.9))
+        assert "256 pairs" in text
+        assert "90 % Student-t" in text
+        assert f"Av-PBC: {count} × 2 policies × 2 episodes." in text.replace("Random, ", "")
+    assert "OffRL" not in text
+
+
+def test_mixed_sizes_are_refused(tmp_path, returns):
+    extra = write_returns(tmp_path / "16.csv", 1, n_pairs=16, steps=(10, 20))
+    with pytest.raises(UserError, match="n_pairs is 16 and 256"):
+        figures.make_figure("figure_1", [*returns, extra], tmp_path / "f.png", FigureSettings())
+    figures.make_figure("figure_1", [*returns, extra], tmp_path / "f.png", FigureSettings(n_pairs=16))
+
+
+def test_whole_data_alone_has_no_policies_to_compare(tmp_path):
+    expert = {"objective": "near_expert", "protocol": "near_expert", "policies": 1}
+    path = write_returns(tmp_path / "expert.csv", 80, **expert)
+    with pytest.raises(UserError, match=r"expert\.csv: .*nothing to show"):
+        figures.make_figure("policy_spread", [path], tmp_path / "f.png", FigureSettings())
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
+    tasks = ("halfcheetah_medium", "hopper_medium")
+    paths = write_experiment(tmp_path / "in", tasks, n_seeds=2, steps=(500, 1000, 1500), policies=3, episodes=2)
+
+    def run(folder, files):
+        out = tmp_path / folder / f"{name}.png"
+        arguments = ["--name", name, "--out", str(out), "--set", "dpi=80", *map(str, files)]
+        result = CliRunner().invoke(figures.command, arguments)
+        assert result.exit_code == 0, result.output
+        return [out.with_suffix(suffix).read_bytes() for suffix in (".png", ".pdf", ".json")]
+
+    before = dict(matplotlib.rcParams)
+    one = run("one", paths)
+    assert dict(matplotlib.rcParams) == before
+    # neither the clock, nor the order of files, nor the user's own matplotlib settings matter
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 30}):
+        assert run("two", paths[::-1]) == one
+    assert b"CreationDate" not in one[1]
+    metadata = json.loads(one[2])
+    assert metadata["kind"] == "figure"
+    assert len(metadata["inputs"]) == len(paths)
+
+
+def test_out_must_be_a_png(tmp_path, returns):
+    with pytest.raises(UserError, match=r"--out .*\.jpg: ends in '\.jpg'; \.png is needed"):
+        figures.make_figure("figure_1", returns, tmp_path / "figure.jpg", FigureSettings())

@@ -258,3 +258,11 @@ def test_whole_data_rows_alone(tmp_path):
     table = summarise([path])
     assert len(table) == 1
     assert "nan" not in tables.caption(TABLES["table_1"], table, TableSettings())
+
+
+def test_wide_latex_tables_use_short_names(tmp_path):
+    tasks = ("hopper_medium", "hopper_medium_replay", "walker2d_medium", "ant_mine")
+    paths = [write_returns(tmp_path / f"{task}.csv", 1, task=task) for task in tasks]
+    text = tables.latex("table_1", TABLES["table_1"], summarise(paths), "The caption.", 1)
+    assert r" & mine & M-R & M & M &  \\" in text
+    assert r"\caption{The caption. M-R: medium-replay. M: medium.}" in text

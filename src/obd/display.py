@@ -45,7 +45,8 @@ OBJECTIVES = {
     "near_expert": Look("OffRL (whole)", "#000000", "", (0, (6, 1.5, 1.2, 1.5)), False),
 }
 ENVIRONMENTS = {"halfcheetah": "HalfCheetah", "walker2d": "Walker2d"}
-QUALITIES = ("random", "medium-replay", "medium", "medium-expert", "expert")
+# in the order of table columns and panels; with the paper's short names, for wide tables
+QUALITIES = {"random": "R", "medium-replay": "M-R", "medium": "M", "medium-expert": "M-E", "expert": "E"}
 
 
 def look(objective: str) -> Look:
@@ -80,7 +81,7 @@ def task_label(task: str) -> tuple[str, str]:
 def task_position(task: str) -> tuple[str, int, str]:
     """Return the sort key of a task: environment, then quality of the dataset, then name."""
     environment, dataset = task_label(task)
-    return environment, QUALITIES.index(dataset) if dataset in QUALITIES else len(QUALITIES), task
+    return environment, list(QUALITIES).index(dataset) if dataset in QUALITIES else len(QUALITIES), task
 
 
 def span(values: pd.Series) -> str:

@@ -282,6 +282,11 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
     """Render a long table as a LaTeX ``table`` (package booktabs), with its caption."""
     tasks, rows = _grid(spec, table, digits)
     heads = _heads(tasks)
+    wide = len(tasks) > 4
+    if wide:
+        names = {dataset: display.QUALITIES[dataset] for _, dataset in heads if dataset in display.QUALITIES}
+        heads = [(environment, names.get(dataset, dataset)) for environment, dataset in heads]
+        text += "".join(f" {short}: {dataset}." for dataset, short in names.items())
     above, rules, column = [], [], 2
     for environment, group in itertools.groupby(heads, key=lambda head: head[0]):
         width = len(list(group))
@@ -304,7 +309,7 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
             rf"\caption{{{_escape(text)}}}",
             rf"\label{{tab:{name}}}",
             r"\centering",
-            r"\scriptsize" if len(tasks) > 4 else r"\small",
+            r"\scriptsize" if wide else r"\small",
             r"\setlength{\tabcolsep}{3pt}",
             rf"\begin{{tabular}}{{l{'c' * len(tasks)}}}",
             r"\toprule",

@@ -1,0 +1,210 @@
+"""The card of a near-expert, ``obd card``: its returns, and its critics against Monte-Carlo returns."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import gymnasium
+import numpy as np
+import torch
+from pydantic import Field
+
+from obd import envs, files, logs
+from obd.command import FILE, stage
+from obd.errors import UserError
+from obd.evaluate import returns_table
+from obd.near_experts.networks import KIND, NearExpert, read_near_expert
+from obd.near_experts.training import discounted_returns
+from obd.seeding import child_seed
+from obd.settings import Settings
+
+CUT_WEIGHT = 0.01  # a return counts if what was cut off after it has less than this share of the discounted horizon
+log = logging.getLogger(__name__)
+
+
+class CardSettings(Settings):
+    """Settings of a near-expert's evaluation."""
+
+    episodes: int = Field(10, ge=10, description="episodes of the deterministic policy")
+    discount: float = Field(
+        0.99, ge=0, lt=1, description="of the Monte-Carlo returns that the critics are held against"
+    )
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One episode of T steps.
+
+    Attributes
+    ----------
+    observations : ndarray of shape (T, state_dim)
+        Raw states in which actions were taken.
+    actions : Tensor of shape (T, action_dim)
+        Actions in [-1, 1].
+    rewards : ndarray of shape (T,)
+        Rewards.
+    terminated : bool
+        Whether the end was a terminal state, not the time limit.
+    """
+
+    observations: np.ndarray
+    actions: torch.Tensor
+    rewards: np.ndarray
+    terminated: bool
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Path) -> None:
+    """Roll a near-expert out and write its returns, with the comparison of its critics in the sidecar.
+
+    Parameters
+    ----------
+    near_expert_path : Path
+        Near-expert artefact.
+    seed : int
+        Seed of the environments.
+    settings : CardSettings
+        Episodes and discount.
+    out : Path
+        Returns to write (``.csv``).
+
+    Raises
+    ------
+    UserError
+        If the near-expert cannot be read or does not fit its environment.
+    """
+    clock = files.Clock()
+    near_expert, made = read_near_expert(near_expert_path), files.read_metadata(near_expert_path, KIND)
+    env_seeds = [child_seed(seed, "environment", 0, episode) % 2**31 for episode in range(settings.episodes)]
+    trajectories = record(near_expert, env_seeds)
+    returns = np.array([trajectory.rewards.sum() for trajectory in trajectories])
+    scores = near_expert.task.score(returns)
+    table = returns_table(
+        task=near_expert.task.name,
+        objective="near_expert",
+        n_pairs=made["transitions"],
+        seed=seed,
+        protocol="near_expert",
+        step=0,
+        policy_seed=made["settings"].get("seed", 0),
+        env_seeds=np.array([env_seeds]),
+        returns=returns[None],
+        lengths=np.array([[len(trajectory) for trajectory in trajectories]]),
+        scores=scores[None],
+    )
+    metadata = {
+        "kind": "returns",
+        **near_expert.task.metadata(),
+        "algorithm": made["algorithm"],
+        "settings": settings.model_dump(),
+        "protocol": "near_expert",
+        "return": _mean_and_sd(returns),
+        "score": _mean_and_sd(scores),
+        "critics": compare_critics(near_expert, trajectories, settings.discount),
+        "inputs": files.inputs(near_expert=near_expert_path),
+        "seconds": clock.seconds(),
+    }
+    files.write_artefact(out, table, metadata)
+    log.info("%s: score %.1f, sd %.1f over %d episodes", out, scores.mean(), scores.std(ddof=1), len(scores))
+
+
+def record(near_expert: NearExpert, env_seeds: list[int]) -> list[Trajectory]:
+    """Run one episode of the deterministic policy for each reset seed.
+
+    Raises
+    ------
+    UserError
+        If the near-expert does not fit its environment.
+    """
+    env = envs.make(near_expert.task.env_id)
+    needed = env.observation_space.shape, env.action_space.shape
+    if needed != ((near_expert.state_dim,), (near_expert.action_dim,)):
+        raise UserError(
+            f"near-expert: takes {near_expert.state_dim} state and gives {near_expert.action_dim} action dimensions; "
+            f"{near_expert.task.env_id} has the shapes {needed[0]} and {needed[1]}"
+        )
+    with logs.progress(len(env_seeds), "rollouts", "episode") as meter:
+        trajectories = []
+        for env_seed in env_seeds:
+            trajectories.append(_episode(near_expert, env, env_seed))
+            meter.update()
+    env.close()
+    return trajectories
+
+
+def _episode(near_expert: NearExpert, env: "gymnasium.Env[Any, Any]", env_seed: int) -> Trajectory:
+    observation, _ = env.reset(seed=env_seed)
+    observations, actions, rewards = [], [], []
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = near_expert.actions(observation[None])  # (1, A)
+        observations.append(observation)
+        actions.append(action)
+        observation, reward, terminated, truncated, _ = env.step(near_expert.normaliser.raw_actions(action)[0])
+        rewards.append(float(reward))
+    return Trajectory(np.stack(observations), torch.cat(actions), np.array(rewards), terminated)
+
+
+def compare_critics(
+    near_expert: NearExpert, trajectories: list[Trajectory], discount: float
+) -> dict[str, dict[str, float | int | None]]:
+    """Hold every critic's q(s, pi(s)) against the discounted returns that followed.
+
+    A return that the time limit cut short is too low, so states are left out from which the cut has a weight
+    discount^(steps left) of 0.01 or more; after a terminal state nothing is missing, and all states count.
+
+    Parameters
+    ----------
+    near_expert : NearExpert
+        Policy and critics.
+    trajectories : list of Trajectory
+        Episodes of the policy.
+    discount : float
+        Discount factor.
+
+    Returns
+    -------
+    dict
+        By critic: number of ``states``, ``mean_return``, ``mean_q``, ``bias`` (their difference) and Pearson
+        ``correlation``; None where there are too few states to tell.
+    """
+    returns, values = [np.zeros(0)], [np.zeros((len(near_expert.critics), 0))]
+    for trajectory in trajectories:
+        left = np.arange(len(trajectory), 0, -1)
+        counts = np.full(len(trajectory), True) if trajectory.terminated else discount**left < CUT_WEIGHT
+        one_episode = np.zeros(len(trajectory), int)
+        returns.append(discounted_returns(trajectory.rewards, one_episode, discount)[counts])
+        q = near_expert.q(trajectory.observations, trajectory.actions)
+        values.append(q.numpy().astype(np.float64)[:, counts])
+    truth, estimates = np.concatenate(returns), np.concatenate(values, 1)  # (n,), (n_critics, n)
+    return {f"critic_{index}": _agreement(truth, estimate) for index, estimate in enumerate(estimates)}
+
+
+def _agreement(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | int | None]:
+    if len(truth) == 0:
+        return {"states": 0, "mean_return": None, "mean_q": None, "bias": None, "correlation": None}
+    varied = truth.std() > 0 and estimate.std() > 0
+    return {
+        "states": len(truth),
+        "mean_return": float(truth.mean()),
+        "mean_q": float(estimate.mean()),
+        "bias": float((estimate - truth).mean()),
+        "correlation": float(np.corrcoef(truth, estimate)[0, 1]) if varied else None,
+    }
+
+
+def _mean_and_sd(values: np.ndarray) -> dict[str, float]:
+    return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
+
+
+@stage("card", CardSettings)
+@click.option("--near-expert", type=FILE, required=True, help="Near-expert artefact (.safetensors).")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
+@click.option("--out", type=FILE, required=True, help="Returns to write (.csv).")
+def command(near_expert: Path, seed: int, settings: CardSettings, out: Path) -> None:
+    """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
+    make_card(near_expert, seed, settings, out)

@@ -1,0 +1,89 @@
+"""The stage ``obd near-expert``: a dataset becomes a near-expert, by offline RL or by importing a checkpoint."""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import pydantic
+from pydantic import Field
+
+from obd import files
+from obd.command import FILE, stage
+from obd.datasets.transitions import Dataset, read_dataset
+from obd.near_experts.cal_ql import CalQl, CalQlSettings
+from obd.near_experts.checkpoint import ImportSettings, import_near_expert
+from obd.near_experts.iql import Iql, IqlSettings
+from obd.near_experts.networks import NearExpert, write_near_expert
+from obd.near_experts.td3_bc import Td3Bc, Td3BcSettings
+from obd.near_experts.training import Learner, TrainingSettings, as_batch, train
+
+log = logging.getLogger(__name__)
+
+AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | ImportSettings
+# the place to add an algorithm: its settings above, its learner here
+LEARNERS: dict[str, Any] = {"cal_ql": CalQl, "iql": Iql, "td3_bc": Td3Bc}
+
+
+class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="algorithm")]]):
+    """Settings of the near-expert: one algorithm and what it takes."""
+
+
+def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path) -> None:
+    """Train or import a near-expert and write it.
+
+    Parameters
+    ----------
+    dataset_path : Path
+        Dataset artefact.
+    settings : NearExpertSettings
+        Algorithm and its settings.
+    out : Path
+        ``.safetensors`` file to write.
+
+    Raises
+    ------
+    UserError
+        If an input is missing or does not fit, or the training diverges.
+    """
+    clock = files.Clock()
+    dataset = read_dataset(dataset_path)
+    chosen = settings.root
+    inputs = {"dataset": dataset_path}
+    report: dict[str, float] = {}
+    transitions = 0
+    if isinstance(chosen, ImportSettings):
+        near_expert = import_near_expert(dataset, chosen)
+        inputs |= {"checkpoint": Path(chosen.checkpoint)}
+        inputs |= {"statistics": Path(chosen.statistics.file)} if chosen.statistics else {}
+    else:
+        near_expert, report = train_near_expert(dataset, chosen)
+        transitions = len(dataset.transitions)
+    write_near_expert(
+        out,
+        near_expert,
+        {
+            "algorithm": chosen.algorithm,
+            "settings": chosen.model_dump(mode="json"),
+            "transitions": transitions,
+            "inputs": files.inputs(**inputs),
+            "training": {"seconds": clock.seconds(), "last_step": report},
+        },
+    )
+    log.info("%s: %s, %s s", out, chosen.algorithm, clock.seconds())
+
+
+def train_near_expert(dataset: Dataset, settings: TrainingSettings) -> tuple[NearExpert, dict[str, float]]:
+    """Train a near-expert; returns it and what its last step reported."""
+    state_dim, action_dim = dataset.transitions.observations.shape[1], dataset.transitions.actions.shape[1]
+    learner: Learner = LEARNERS[settings.algorithm](settings, state_dim, action_dim)
+    report = train(learner, as_batch(dataset, settings.discount), settings)
+    return NearExpert(dataset.task, dataset.normaliser, learner.actor, learner.critics), report
+
+
+@stage("near-expert", NearExpertSettings)
+@click.option("--dataset", type=FILE, required=True, help="Dataset artefact (.npz).")
+@click.option("--out", type=FILE, required=True, help="Near-expert to write (.safetensors).")
+def command(dataset: Path, out: Path, settings: NearExpertSettings) -> None:
+    """Train or import a near-expert policy and its critics."""
+    make_near_expert(dataset, settings, out)

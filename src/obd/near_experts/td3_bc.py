@@ -1,0 +1,69 @@
+"""TD3+BC: a deterministic policy that maximises q and stays near the data (Fujimoto and Gu, arXiv 2106.06860)."""
+
+import copy
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from obd.near_experts.training import Batch, Learner, TrainingSettings, follow, minimise, squared_error
+
+
+class Td3BcSettings(TrainingSettings):
+    """Settings of TD3+BC; the defaults are the paper's."""
+
+    algorithm: Literal["td3_bc"]
+    alpha: float = Field(2.5, ge=0, description="weight of q against behaviour cloning (the paper's alpha)")
+    target_noise: float = Field(0.2, ge=0, description="standard deviation of the noise on the target's action")
+    target_noise_limit: float = Field(0.5, ge=0, description="largest size of that noise")
+    steps_per_actor_update: int = Field(2, ge=1, description="critic steps per step of the actor and the targets")
+
+
+class Td3Bc(Learner):
+    """The algorithm; see `Learner`."""
+
+    def __init__(self, settings: Td3BcSettings, state_dim: int, action_dim: int) -> None:
+        super().__init__(settings, state_dim, action_dim)
+        self.settings = settings
+        self.target_actor = copy.deepcopy(self.actor)
+        self.step = 0
+        self.actor_loss = torch.zeros(())
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one step of the critics and, every few steps, one of the actor and the targets."""
+        settings = self.settings
+        self.step += 1
+        with torch.no_grad():
+            noise = settings.target_noise * torch.randn(batch.actions.shape, generator=self.noise)  # (B, A)
+            noise.clamp_(-settings.target_noise_limit, settings.target_noise_limit)
+            next_actions = (self.target_actor(batch.next_states).tanh() + noise).clamp_(-1, 1)
+            next_values = self.target_critics(batch.next_states, next_actions).amin(0)  # (B,)
+            targets = batch.bootstrapped(next_values, settings.discount)
+        critic_loss = squared_error(self.critics(batch.states, batch.actions), targets)
+        minimise(critic_loss, self.critic_optimizer)
+
+        if self.step % settings.steps_per_actor_update == 0:
+            actions = self.actor(batch.states).tanh()  # (B, A)
+            values = self.critics[0](torch.cat([batch.states, actions], -1))  # (B, 1)
+            self.actor_loss = actor_loss(values, actions, batch.actions, settings.alpha)
+            minimise(self.actor_loss, self.actor_optimizer)
+            follow(self.target_critics, self.critics, settings.target_rate)
+            follow(self.target_actor, self.actor, settings.target_rate)
+        return {"critic_loss": critic_loss, "actor_loss": self.actor_loss}
+
+
+def actor_loss(values: Tensor, actions: Tensor, data_actions: Tensor, alpha: float) -> Tensor:
+    """Return mean (pi(s) - a)^2 - alpha mean(q) / mean|q|, the paper's objective.
+
+    Parameters
+    ----------
+    values : Tensor of shape (B, 1)
+        q(s, pi(s)); the divisor is taken as a constant.
+    actions, data_actions : Tensor of shape (B, A)
+        pi(s) and the recorded actions.
+    alpha : float
+        Weight of the first term.
+    """
+    scale = values.detach().abs().mean().clamp_min(1e-8)
+    return (actions - data_actions).square().mean() - alpha * values.mean() / scale

@@ -1,0 +1,218 @@
+"""What the offline-RL algorithms share: data in normalised units, the training loop, targets and updates.
+
+Shape letters: B transitions of a batch, S state dimension, A action dimension, C critics.
+"""
+
+import abc
+import copy
+import logging
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy.signal import lfilter
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from obd import logs
+from obd.datasets.transitions import Dataset
+from obd.errors import UserError
+from obd.near_experts.networks import Critics, initialise, mlp
+from obd.seeding import torch_generator
+from obd.settings import Settings
+
+STEPS_BETWEEN_REPORTS = 20
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+log = logging.getLogger(__name__)
+
+
+class TrainingSettings(Settings):
+    """Settings that every offline-RL algorithm has."""
+
+    algorithm: str
+    seed: int = Field(0, ge=0, description="seed of initialisation, batches and sampled actions")
+    steps: int = Field(1_000_000, ge=1, description="gradient steps")
+    batch_size: int = Field(256, ge=1, description="transitions per step")
+    discount: float = Field(0.99, ge=0, lt=1, description="discount factor gamma")
+    target_rate: float = Field(5e-3, gt=0, le=1, description="rate at which target networks follow, per update")
+    actor_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the actor")
+    critic_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the critics")
+    actor_widths: Widths = Field((256, 256), description="hidden widths of the actor")
+    critic_widths: Widths = Field((256, 256), description="hidden widths of each of the two critics")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions in normalised units.
+
+    Attributes
+    ----------
+    states, next_states : Tensor of shape (B, S)
+        Standardised states.
+    actions : Tensor of shape (B, A)
+        Actions in [-1, 1].
+    rewards : Tensor of shape (B,)
+        Rewards as recorded.
+    continues : Tensor of shape (B,)
+        0 where the episode terminated, else 1; 1 where it was truncated, for its next state has a value.
+    returns : Tensor of shape (B,)
+        Discounted Monte-Carlo returns, see `discounted_returns`.
+    """
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_states: Tensor
+    continues: Tensor
+    returns: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    def draw(self, size: int, generator: torch.Generator) -> "Batch":
+        """Draw transitions uniformly, with replacement."""
+        rows = torch.randint(len(self), (size,), generator=generator)
+        return Batch(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def bootstrapped(self, next_values: Tensor, discount: float) -> Tensor:
+        """Return r + gamma q(s', a'), without the second term after a terminal state: (B,)."""
+        return self.rewards + discount * self.continues * next_values
+
+
+def discounted_returns(rewards: np.ndarray, episode: np.ndarray, discount: float) -> np.ndarray:
+    """Sum the discounted rewards from each transition to the end of its episode.
+
+    An episode that was cut (time limit, end of the recording) counts up to the cut, with nothing added for what would
+    have followed; so does CORL's Cal-QL. With rewards >= 0 the sum stays a lower bound of the value.
+
+    Parameters
+    ----------
+    rewards : ndarray of shape (n_transitions,)
+        Rewards.
+    episode : ndarray of shape (n_transitions,)
+        Index of each transition's episode, ascending.
+    discount : float
+        Discount factor in [0, 1].
+
+    Returns
+    -------
+    ndarray of shape (n_transitions,), float64
+        Monte-Carlo returns.
+    """
+    starts = np.flatnonzero(np.diff(episode)) + 1
+    # a first-order filter, run backwards: out[t] = r[t] + discount * out[t + 1]
+    pieces = [
+        lfilter([1.0], [1.0, -discount], part[::-1])[::-1] for part in np.split(rewards.astype(np.float64), starts)
+    ]
+    return np.concatenate(pieces)
+
+
+def as_batch(dataset: Dataset, discount: float) -> Batch:
+    """Bring a whole dataset into normalised units."""
+    transitions, normaliser = dataset.transitions, dataset.normaliser
+    returns = discounted_returns(transitions.rewards, transitions.episode, discount)
+    return Batch(
+        states=normaliser.states(transitions.observations),
+        actions=normaliser.actions(transitions.actions),
+        rewards=torch.from_numpy(transitions.rewards),
+        next_states=normaliser.states(transitions.next_observations),
+        continues=torch.from_numpy((~transitions.terminated).astype(np.float32)),
+        returns=torch.from_numpy(returns.astype(np.float32)),
+    )
+
+
+class Learner(abc.ABC):
+    """An offline-RL algorithm: an actor, two critics, their targets and optimizers, and one step of training.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Of the algorithm.
+    state_dim, action_dim : int
+        S and A.
+    """
+
+    outputs_per_action: ClassVar[int] = 1  # 2 for a stochastic actor: mean and log standard deviation
+
+    def __init__(self, settings: TrainingSettings, state_dim: int, action_dim: int) -> None:
+        generator = torch_generator(settings.seed, "near_expert", "initialisation")
+        self.noise = torch_generator(settings.seed, "near_expert", "noise")
+        actor_widths = (state_dim, *settings.actor_widths, self.outputs_per_action * action_dim)
+        critic_widths = (state_dim + action_dim, *settings.critic_widths, 1)
+        self.actor = initialise(mlp(actor_widths), generator)
+        self.critics = Critics(initialise(mlp(critic_widths), generator) for _ in range(2))
+        self.target_critics = copy.deepcopy(self.critics)
+        self.actor_optimizer = adam(self.actor.parameters(), settings.actor_learning_rate)
+        self.critic_optimizer = adam(self.critics.parameters(), settings.critic_learning_rate)
+
+    @abc.abstractmethod
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one step; returns what to report, scalars by name."""
+
+
+def adam(parameters: Iterable[Tensor], learning_rate: float) -> Adam:
+    """Make the optimizer all networks are trained with."""
+    return Adam(parameters, lr=learning_rate, fused=True)
+
+
+def minimise(loss: Tensor, optimizer: Optimizer) -> None:
+    """Take one step on the optimizer's own parameters; other networks in the loss get no gradient."""
+    optimizer.zero_grad()
+    loss.backward(inputs=[parameter for group in optimizer.param_groups for parameter in group["params"]])
+    optimizer.step()
+
+
+def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
+    """Move the target's parameters by `rate` of the way to the source's."""
+    get_ema_multi_avg_fn(1 - rate)(list(target.parameters()), list(source.parameters()), None)
+
+
+def squared_error(values: Tensor, targets: Tensor) -> Tensor:
+    """Return the critics' loss, the mean squared error summed over critics: (C, B), (B,) -> scalar."""
+    return (values - targets).square().mean(-1).sum()
+
+
+def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str, float]:
+    """Run an algorithm on a dataset.
+
+    Parameters
+    ----------
+    learner : Learner
+        Updated in place.
+    data : Batch
+        The whole dataset.
+    settings : TrainingSettings
+        ``seed``, ``steps`` and ``batch_size`` are used here.
+
+    Returns
+    -------
+    dict of float
+        What the last step reported.
+
+    Raises
+    ------
+    UserError
+        If a loss is no longer finite; the message names the step and the settings to change.
+    """
+    generator = torch_generator(settings.seed, "near_expert", "batches")
+    values: dict[str, float] = {}
+    with logs.progress(settings.steps, settings.algorithm) as meter:
+        for step in range(1, settings.steps + 1):
+            report = learner.update(data.draw(settings.batch_size, generator))
+            values = {name: value.item() for name, value in report.items()}
+            for name, value in values.items():
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"{settings.algorithm}: {name} is {value} at step {step}: training diverged; lower "
+                        f"critic_learning_rate ({settings.critic_learning_rate:g}) or actor_learning_rate "
+                        f"({settings.actor_learning_rate:g})"
+                    )
+            if step % STEPS_BETWEEN_REPORTS == 0:
+                meter.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
+            meter.update()
+    return values

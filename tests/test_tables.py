@@ -245,7 +245,7 @@ def test_command_writes_the_same_bytes_whatever_the_order_of_the_files(tmp_path,
     assert metadata["caption"] in one[1].decode()
 
 
-def test_command_explains_itself_in_one_line(tmp_path, returns, capfd):
+def test_command_checks_its_arguments(tmp_path, returns):
     result = CliRunner().invoke(tables.command, ["--out", str(tmp_path / "table.txt"), str(returns[0])])
     assert result.exit_code == 2
     result = CliRunner().invoke(tables.command, ["--out", str(tmp_path / "table.csv")])

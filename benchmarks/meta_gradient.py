@@ -1,0 +1,163 @@
+"""Time one outer step: the engine against the plain way, interleaved in one process.
+
+The plain way is how public code does it: an inner loop with autograd on a module, a deep copy of the module at each
+inner step, then a double-backward pass through each copy. Both compute the same gradient; the script checks that.
+
+    python benchmarks/meta_gradient.py --rounds 7
+"""
+
+import argparse
+import copy
+import itertools
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from obd.distill import DistillSettings, InnerSettings, MetaGradient, OuterSettings
+from obd.policy import ARCHITECTURES, Parameters, initialise
+
+STATE, ACTION, BATCH = 17, 6, 2560  # HalfCheetah, and the paper's outer batch
+
+
+def products(n_pairs: int, steps: int) -> float:
+    """Floating-point operations of the matrix products of one outer step and run."""
+    widths = ARCHITECTURES["mlp_4"].widths(STATE, ACTION)
+    layers = [i * o for i, o in itertools.pairwise(widths)]
+    forward = sum(layers) * 3 - layers[0]  # value, weight gradient, and all but the first input gradient
+    reverse = sum(layers) * 6 - layers[0]  # the first layer has no tangent of its input
+    return 2.0 * (n_pairs * steps * (forward + reverse) + BATCH * forward)
+
+
+def plain_step(modules: list[nn.Sequential], initial: Parameters, states: Tensor, actions: Tensor, batch, steps: int):
+    """Return the meta-gradient as public code computes it."""
+    module = modules[0]
+    with torch.no_grad():
+        linears = [layer for layer in module if isinstance(layer, nn.Linear)]
+        for layer, weight, bias in zip(linears, initial.weights, initial.biases, strict=True):
+            layer.weight.copy_(weight[0].mT)
+            layer.bias.copy_(bias[0, 0])
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    copies = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(module(states), actions)
+        copies.append(copy.deepcopy(module))
+        loss.backward()
+        optimizer.step()
+    outer_states, targets, weights = (tensor[0] for tensor in batch)
+    outer = (weights * (module(outer_states) - targets) ** 2).mean()
+    adjoint = list(torch.autograd.grad(outer, list(module.parameters())))
+    leaves = [states.clone().requires_grad_(), actions.clone().requires_grad_()]
+    total = [torch.zeros_like(leaf) for leaf in leaves]
+    for kept in reversed(copies):
+        parameters = list(kept.parameters())
+        loss = nn.functional.mse_loss(kept(leaves[0]), leaves[1])
+        gradient = torch.autograd.grad(loss, parameters, create_graph=True)
+        found = torch.autograd.grad(gradient, leaves + parameters, grad_outputs=[-0.1 * a for a in adjoint])
+        for sum_, part in zip(total, found[:2], strict=True):
+            sum_ += part
+        adjoint = [a + h for a, h in zip(adjoint, found[2:], strict=True)]
+    return total
+
+
+def median_times(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return each contestant's median seconds over interleaved rounds, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for round_ in range(rounds + 1):
+        for name, run in contestants.items():
+            start = time.perf_counter()
+            run()
+            if round_:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def case(n_pairs: int, steps: int, runs: int) -> tuple[MetaGradient, tuple]:
+    """Make an engine and its inputs."""
+    generator = torch.Generator().manual_seed(0)
+    settings = DistillSettings(
+        inner=InnerSettings(steps=steps), outer=OuterSettings(batch_size=BATCH, initialisations=runs)
+    )
+    engine = MetaGradient(settings, n_pairs, STATE, ACTION)
+    initial = initialise(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
+    states = torch.randn(n_pairs, STATE, generator=generator)
+    actions = torch.rand(n_pairs, ACTION, generator=generator) * 2 - 1
+    batch = (
+        torch.randn(1, BATCH, STATE, generator=generator),
+        torch.rand(1, BATCH, ACTION, generator=generator) * 2 - 1,
+        torch.rand(1, BATCH, 1, generator=generator) * 2,
+    )
+    return engine, (initial, states, actions, batch)
+
+
+def product_speed(runs: int, rounds: int) -> float:
+    """Return GFLOP/s of plain 256 x 256 x 256 products in this process."""
+    left, right = torch.randn(runs, 256, 256), torch.randn(runs, 256, 256)
+    out = torch.empty_like(left)
+
+    def many() -> None:
+        for _ in range(50):
+            torch.bmm(left, right, out=out)
+
+    return 50 * runs * 2 * 256**3 / median_times({"bmm": many}, rounds)["bmm"] / 1e9
+
+
+def compare(rounds: int, threads: int) -> None:
+    """Print the ratio plain / engine at the paper's size for 1, 2 and 5 runs."""
+    torch.set_num_threads(threads)
+    module = nn.Sequential(
+        *(nn.Linear(STATE, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()),
+        *(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, ACTION), nn.Tanh()),
+    )
+    engines = {runs: case(256, 100, runs) for runs in (1, 2, 5)}
+    first = engines[1][1]
+    engine_gradient = torch.cat([g.flatten() for g in engines[1][0](*first)[1:]])
+    plain_gradient = torch.cat([g.flatten() for g in plain_step([module], *first, 100)])
+    cosine = torch.cosine_similarity(engine_gradient, plain_gradient, dim=0).item()
+    contestants: dict[str, Callable[[], object]] = {"plain": lambda: plain_step([module], *first, 100)}
+    for runs, (engine, inputs) in engines.items():
+        contestants[f"engine, {runs} run(s)"] = lambda engine=engine, inputs=inputs: engine(*inputs)
+    times = median_times(contestants, rounds)
+    print(f"\n{threads} thread(s), 256 pairs, 100 inner steps, float32, medians of {rounds} interleaved rounds")
+    print(f"cosine between the two gradients: {cosine:.6f}")
+    print(f"{'':20} {'s per run':>10} {'GFLOP/s':>8} {'products':>9} {'plain/engine':>13}")
+    for name, seconds in times.items():
+        runs = int(name.split()[1]) if name != "plain" else 1
+        each = seconds / runs
+        print(
+            f"{name:20} {each:10.3f} {products(256, 100) / each / 1e9:8.0f} {product_speed(runs, rounds):9.0f} "
+            f"{times['plain'] / each:13.2f}"
+        )
+
+
+def sweep(rounds: int) -> None:
+    """Print seconds per outer step and run over sizes."""
+    print(f"\nseconds per outer step and run, float32, medians of {rounds} rounds")
+    print(f"{'threads':>7} {'runs':>5} {'pairs':>6} " + " ".join(f"{f'T={t}':>8}" for t in (20, 50, 100)))
+    for threads, runs, n_pairs in itertools.product((1, 2), (1, 2, 5), (16, 64, 256)):
+        torch.set_num_threads(threads)
+        cells = []
+        for steps in (20, 50, 100):
+            engine, inputs = case(n_pairs, steps, runs)
+            cells.append(median_times({"engine": lambda e=engine, i=inputs: e(*i)}, rounds)["engine"] / runs)
+        print(f"{threads:7} {runs:5} {n_pairs:6} " + " ".join(f"{cell:8.4f}" for cell in cells))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="counted rounds (default 7)")
+    parser.add_argument("--sweep", action="store_true", help="also print the time over sizes")
+    arguments = parser.parse_args()
+    for threads in (2, 1):
+        compare(arguments.rounds, threads)
+    if arguments.sweep:
+        sweep(arguments.rounds)
+    print(f"\npeak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Behaviour cloning and rollouts: many at once equal one at a time; the optimizer really changes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from obd import envs, files
+from obd.distill import DistillSettings, distill
+from obd.errors import UserError
+from obd.evaluate import CloneSettings, EvaluateSettings, clone, evaluate
+from obd.policy import ARCHITECTURES, initialise
+from obd.rollout import rollout
+from obd.seeding import torch_generator
+from small import write_small_inputs
+
+
+def pairs(n: int = 20):
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(n, 3, generator=generator)
+    return states, torch.tanh(states[:, :1])
+
+
+def as_module(parameters, run: int) -> torch.nn.Sequential:
+    layers = []
+    for weight, bias in zip(parameters.weights, parameters.biases, strict=True):
+        linear = torch.nn.Linear(weight.shape[1], weight.shape[2])
+        linear.weight.data, linear.bias.data = weight[run].mT.clone(), bias[run, 0].clone()
+        layers += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1], torch.nn.Tanh())
+
+
+@pytest.mark.parametrize(
+    ("settings", "make"),
+    [
+        ({"optimizer": "sgd", "learning_rate": 0.1}, lambda p: torch.optim.SGD(p, 0.1)),
+        ({"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9}, lambda p: torch.optim.SGD(p, 0.05, 0.9)),
+        ({"optimizer": "adam", "learning_rate": 1e-3}, lambda p: torch.optim.Adam(p, 1e-3)),
+        (
+            {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1},
+            lambda p: torch.optim.AdamW(p, 1e-3, weight_decay=0.1),
+        ),
+    ],
+)
+def test_cloning_equals_a_module_trained_by_torch_optim(settings, make):
+    states, actions = pairs()
+    found = clone(states, actions, CloneSettings(architecture="mlp_3", steps=12, **settings), 2, 5)
+    initial = initialise(ARCHITECTURES["mlp_3"], 3, 1, 2, torch_generator(5, "initialisation"))
+    for run in range(2):
+        module = as_module(initial, run)
+        optimizer = make(module.parameters())
+        for _ in range(12):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(module(states), actions).backward()
+            optimizer.step()
+        trained = as_module(found, run)
+        for mine, theirs in zip(trained.parameters(), module.parameters(), strict=True):
+            assert torch.allclose(mine, theirs, atol=2e-5)
+
+
+def test_minibatches_are_seeded_and_learn():
+    states, actions = pairs(200)
+    settings = CloneSettings(architecture="mlp_2", optimizer="adam", learning_rate=3e-3, steps=200, batch_size=32)
+    first, again, other = (clone(states, actions, settings, 1, seed) for seed in (0, 0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(first.tensors(), again.tensors(), strict=True))
+    assert not torch.equal(first.weights[0], other.weights[0])
+    error = torch.nn.functional.mse_loss(as_module(first, 0)(states), actions)
+    assert error < 0.01
+
+
+def test_diverging_training_names_the_setting():
+    states, actions = pairs()
+    with pytest.raises(UserError, match=r"clone\.learning_rate: 1e\+30"):
+        clone(states, actions, CloneSettings(architecture="mlp_2", learning_rate=1e30, steps=5), 1, 0)
+
+
+def gains(observations: np.ndarray) -> np.ndarray:
+    """Two policies for Pendulum: gains -1 and -2 on the angular velocity."""
+    return np.stack([-observations[0, :, 2:3], -2 * observations[1, :, 2:3]])
+
+
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "InvertedPendulum-v5"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rollouts_equal_a_plain_loop(env_id, workers):
+    seeds = np.array([[3, 4, 5], [6, 7, 8]])
+    found = rollout(gains, env_id, seeds, workers)
+    for policy in range(2):
+        for episode in range(3):
+            env = envs.make(env_id)
+            observation, _ = env.reset(seed=int(seeds[policy, episode]))
+            total, length, over = 0.0, 0, False
+            while not over:
+                action = -(policy + 1) * observation[2:3]
+                observation, reward, terminated, truncated, _ = env.step(np.clip(action, *envs.action_bounds(env)))
+                total, length, over = total + float(reward), length + 1, terminated or truncated
+            assert found.returns[policy, episode] == total
+            assert found.lengths[policy, episode] == length
+    if env_id == "InvertedPendulum-v5":
+        assert len(set(found.lengths.ravel())) > 1, "episodes of different lengths are the case to test"
+
+
+def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
+    dataset, _ = write_small_inputs(tmp_path)
+    settings = EvaluateSettings(clone=CloneSettings(architecture="mlp_2", steps=5), policies=2, episodes=3)
+    distill(dataset, None, "random", 8, 4, DistillSettings(), tmp_path / "synset.npz")
+    for name in ("a.csv", "b.csv"):
+        evaluate(tmp_path / "synset.npz", "standard", 7, settings, tmp_path / name)
+    assert files.sha256(tmp_path / "a.csv") == files.sha256(tmp_path / "b.csv")
+    table, metadata = files.read_table(tmp_path / "a.csv", "returns")
+    assert list(table) == [
+        *("task", "objective", "n_pairs", "seed", "protocol", "step", "policy", "policy_seed"),
+        *("episode", "env_seed", "return", "length", "score"),
+    ]
+    assert len(table) == 6
+    assert table[["task", "objective", "n_pairs", "seed", "protocol", "step"]].drop_duplicates().values.tolist() == [
+        ["pendulum", "random", 8, 4, "standard", 0]
+    ]
+    assert table["env_seed"].nunique() == 6
+    assert (table["length"] == 200).all()
+    score = 100 * (table["return"] + 1200) / 1050
+    assert np.allclose(table["score"], score, atol=1e-2)
+    assert metadata["env_id"] == "Pendulum-v1"
+
+
+def test_a_whole_dataset_is_evaluated_like_a_synset(tmp_path):
+    dataset, _ = write_small_inputs(tmp_path)
+    training = CloneSettings(architecture="mlp_2", optimizer="adam", learning_rate=1e-3, steps=5, batch_size=16)
+    settings = EvaluateSettings(clone=training, policies=1, episodes=2)
+    evaluate(dataset, "whole_data", 0, settings, tmp_path / "whole.csv")
+    table = pd.read_csv(tmp_path / "whole.csv")
+    assert table["objective"].tolist() == ["bc_whole"] * 2
+    assert table["n_pairs"].tolist() == [60] * 2

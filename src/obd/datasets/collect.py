@@ -41,7 +41,6 @@ from obd.command import stage
 from obd.datasets.collection import COLLECTION_FILE
 from obd.datasets.minari_source import DATA_FOLDER, HDF5_FILE, new_dataset
 from obd.datasets.source import LEVELS, Level
-from obd.errors import UserError
 from obd.seeding import child_seed
 from obd.settings import Settings
 
@@ -95,15 +94,26 @@ class CollectSettings(Settings):
         return self.reference_returns or envs.reference_returns(self.env_id)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Episode:
-    """One recorded episode of T steps; observations has T + 1 rows."""
+    """One recorded episode of T steps.
+
+    Attributes
+    ----------
+    seed : int
+        Seed of the environment's reset.
+    observations : ndarray of shape (T + 1, state_dim), float32
+    actions : ndarray of shape (T, action_dim), float32
+    rewards : ndarray of shape (T,), float64
+    terminated : bool
+        Whether it ended in a terminal state.
+    """
 
     seed: int
-    observations: list[np.ndarray]
-    actions: list[np.ndarray]
-    rewards: list[float]
-    terminated: bool = False
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: bool
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -114,42 +124,76 @@ class Episode:
         return EpisodeBuffer(
             id=index,
             seed=self.seed,
-            observations=np.stack(self.observations),  # (T + 1, S)
-            actions=np.stack(self.actions),  # (T, A)
-            rewards=np.array(self.rewards, np.float32),
+            observations=self.observations,
+            actions=self.actions,
+            rewards=self.rewards.astype(np.float32),
             terminations=last & self.terminated,
             truncations=last & (not self.terminated),
         )
 
 
 class Recorder(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """Keeps every episode, and seeds each one explicitly from `seed` and its index."""
+    """Keeps every episode, and seeds each one explicitly from `seed` and its index.
 
-    def __init__(self, env: gymnasium.Env, seed: int) -> None:
+    Parameters
+    ----------
+    env : Env
+        With float32 states.
+    seed : int
+        Root of the episodes' seeds.
+    steps : int
+        Steps that will be taken at most.
+    """
+
+    def __init__(self, env: "gymnasium.Env[np.ndarray, np.ndarray]", seed: int, steps: int) -> None:
         super().__init__(env)
-        self.episodes: list[Episode] = []
+        state_dim, action_dim = (space.shape[0] for space in (env.observation_space, env.action_space))  # type: ignore[index]
         self._seed = seed
+        # Room for every row at once (pages that are not used cost nothing): small arrays kept one by one, between the
+        # large ones that training allocates and frees, would fragment the heap by 0.1 MB per step.
+        self._observations = np.empty((2 * steps + 1, state_dim), np.float32)  # a step adds one row, a reset another
+        self._actions = np.empty((steps, action_dim), np.float32)
+        self._rewards = np.empty(steps, np.float64)
+        self._steps = 0
+        self._starts: list[int] = []  # step at which each episode begins; its states begin `index` rows later
+        self._terminated: list[bool] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin the next episode; the caller's seed is ignored, so that seeds do not depend on the caller."""
-        if self.episodes and not self.episodes[-1].rewards:
-            self.episodes.pop()
-        seed = child_seed(self._seed, len(self.episodes))
-        observation, info = self.env.reset(seed=seed, options=options)
-        self.episodes.append(Episode(seed, [observation], [], []))
+        if not self._starts or self._starts[-1] < self._steps:  # else the last episode has no step: begin it again
+            self._starts.append(self._steps)
+            self._terminated.append(False)
+        index = len(self._starts) - 1
+        observation, info = self.env.reset(seed=child_seed(self._seed, index), options=options)
+        self._observations[self._steps + index] = observation
         return observation, info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Step and record."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        episode = self.episodes[-1]
-        episode.observations.append(observation)
-        episode.actions.append(np.array(action, np.float32))
-        episode.rewards.append(float(reward))
-        episode.terminated = bool(terminated)
+        self._actions[self._steps] = action
+        self._rewards[self._steps] = reward
+        self._steps += 1
+        self._observations[self._steps + len(self._starts) - 1] = observation
+        self._terminated[-1] = bool(terminated)
         return observation, float(reward), terminated, truncated, info
+
+    def episodes(self) -> list[Episode]:
+        """Return the episodes that have a step, the running one included as far as it has come."""
+        ends = [*self._starts[1:], self._steps]
+        return [
+            Episode(
+                child_seed(self._seed, index),
+                self._observations[start + index : end + index + 1],
+                self._actions[start:end],
+                self._rewards[start:end],
+                self._terminated[index],
+            )
+            for index, (start, end) in enumerate(zip(self._starts, ends, strict=True))
+            if start < end
+        ]
 
 
 class _Training(BaseCallback):
@@ -162,22 +206,19 @@ class _Training(BaseCallback):
         self._settings = settings
         self._recorder = recorder
         self._meter = logs.progress(total, "training SAC")
-        self._finished = 0
+        self._returns: list[float] = []
 
     def _on_step(self) -> bool:
         self._meter.update()
-        finished = len(self._recorder.episodes) - 1
-        if finished > self._finished:
-            self._finished = finished
-            if finished % RECENT_EPISODES == 0:
+        ended = self.locals["infos"][0].get("episode")  # Stable-Baselines3's statistics of a finished episode
+        if ended is not None:
+            self._returns.append(ended["r"])
+            if len(self._returns) % RECENT_EPISODES == 0:
                 self._meter.set_postfix_str(f"mean return {self._recent_return():.0f}", refresh=False)
-                log.info(
-                    "episode %d: mean return of the last %d: %.1f", finished, RECENT_EPISODES, self._recent_return()
-                )
+                log.info("episode %d: mean return of the last 10: %.1f", len(self._returns), self._recent_return())
         if self.medium is None and self._is_medium():
             self.medium = copy.deepcopy(self.model.policy)
-            *whole, running = self._recorder.episodes  # the running one goes on
-            self.medium_episodes = [episode for episode in [*whole, copy.deepcopy(running)] if len(episode)]
+            self.medium_episodes = self._recorder.episodes()
             log.info("medium policy taken at step %d", self.num_timesteps)
         return self.medium is None or self._settings.needs_expert
 
@@ -185,15 +226,17 @@ class _Training(BaseCallback):
         self._meter.close()
 
     def _recent_return(self) -> float:
-        recent = self._recorder.episodes[: self._finished][-RECENT_EPISODES:]
-        return float(np.mean([sum(episode.rewards) for episode in recent]))
+        return float(np.mean(self._returns[-RECENT_EPISODES:]))
 
     def _is_medium(self) -> bool:
         if self.num_timesteps >= self._settings.medium_steps:
             return True
-        if self._settings.medium_score is None or self._finished < RECENT_EPISODES:
+        reference = self._settings.returns_for_scores
+        if self._settings.medium_score is None or reference is None or len(self._returns) < RECENT_EPISODES:
             return False
-        return _score(self._recent_return(), self._settings.returns_for_scores) >= self._settings.medium_score
+        return (
+            100 * (self._recent_return() - reference[0]) / (reference[1] - reference[0]) >= self._settings.medium_score
+        )
 
 
 def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
@@ -274,15 +317,15 @@ def spread(episodes: Sequence[Episode], limit: int | None) -> list[Episode]:
     return kept
 
 
-def _make(settings: CollectSettings, seed: int) -> Recorder:
+def _recorder(settings: CollectSettings, seed: int, steps: int) -> Recorder:
     # float32 states: half the file, and what every policy here computes with
-    return Recorder(gymnasium.wrappers.DtypeObservation(envs.make(settings.env_id), np.float32), seed)
+    return Recorder(gymnasium.wrappers.DtypeObservation(envs.make(settings.env_id), np.float32), seed, steps)
 
 
 def _train(settings: CollectSettings, seed: int) -> tuple[dict[str, Any], list[Episode]]:
     """Return the policies by level, and the training episodes up to the medium policy."""
-    recorder = _make(settings, child_seed(seed, "training_environment"))
     steps = settings.expert_steps if settings.needs_expert else settings.medium_steps
+    recorder = _recorder(settings, child_seed(seed, "training_environment"), steps)
     model = SAC(
         "MlpPolicy",
         recorder,
@@ -310,7 +353,7 @@ def _train(settings: CollectSettings, seed: int) -> tuple[dict[str, Any], list[E
 
 def _rollouts(settings: CollectSettings, policy: Any, seed: int, level: str) -> list[Episode]:
     """Roll the stochastic policy out for exactly the wanted number of transitions; the last episode may be cut."""
-    recorder = _make(settings, child_seed(seed, "environment"))
+    recorder = _recorder(settings, child_seed(seed, "environment"), settings.transitions)
     with (
         logs.progress(settings.transitions, f"recording {level}", "transition") as meter,
         torch.random.fork_rng(devices=[]),
@@ -325,7 +368,7 @@ def _rollouts(settings: CollectSettings, policy: Any, seed: int, level: str) -> 
             done = terminated or truncated
             meter.update()
     recorder.close()
-    return recorder.episodes
+    return recorder.episodes()
 
 
 def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Episode], seed: int) -> dict[str, Any]:
@@ -333,7 +376,7 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
     name = dataset_id(settings.env_id, level)
     returns = _returns(episodes)
     reference = settings.returns_for_scores
-    env = _make(settings, 0)
+    env = _recorder(settings, 0, 0)
     with new_dataset(out, name) as folder:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # no e-mail address and no permanent link are given
@@ -379,13 +422,7 @@ def _compress(path: Path) -> None:
 
 
 def _returns(episodes: Sequence[Episode]) -> list[float]:
-    return [round(sum(episode.rewards), 3) for episode in episodes]
-
-
-def _score(value: float, reference: tuple[float, float] | None) -> float:
-    if reference is None:
-        raise UserError("medium_score: needs reference_returns")
-    return 100 * (value - reference[0]) / (reference[1] - reference[0])
+    return [round(sum(episode.rewards.tolist()), 3) for episode in episodes]
 
 
 @stage("collect", CollectSettings)

@@ -14,7 +14,7 @@ from obd import files, logs
 from obd.errors import UserError
 
 ATTEMPTS = 3
-CHUNK = 2**20  # bytes
+CHUNK = 2**16  # bytes; what is lost at most when a connection is cut
 TIMEOUT = (20, 60)  # seconds to connect, and without any data
 PAUSE = 2.0  # seconds between attempts
 log = logging.getLogger(__name__)

@@ -30,8 +30,11 @@ def open_self_contained(path: Path, name: str | None = None) -> Iterator[h5py.Fi
         raise UserError(f"{name}: is no HDF5 file, or only a part of one ({_one_line(error)})") from None
     with file:
         try:
-            file.visititems_links(lambda key, link: _refuse(name, key, isinstance(link, h5py.ExternalLink)))
-            file.visititems(lambda key, item: _refuse(name, key, _has_data_elsewhere(item)))
+            # a visit ends with the first value that is not None
+            outside = file.visititems_links(lambda key, link: key if isinstance(link, h5py.ExternalLink) else None)
+            outside = outside or file.visititems(lambda key, item: key if _has_data_elsewhere(item) else None)
+            if outside:
+                raise UserError(f"{name}: {outside!r} refers to another file; only data inside the file are read")
             yield file
         except (OSError, RuntimeError, KeyError) as error:
             raise UserError(f"{name}: damaged HDF5 file ({_one_line(error)})") from None
@@ -51,11 +54,6 @@ def read_array(file: h5py.File, key: str) -> np.ndarray:
     if item.dtype.kind not in "fiub":
         raise UserError(f"{file.filename}: {key} holds {item.dtype}; numbers are needed")
     return np.asarray(item[()])
-
-
-def _refuse(name: str, key: str, external: bool) -> None:
-    if external:
-        raise UserError(f"{name}: {key!r} refers to another file; only data inside the file are read")
 
 
 def _has_data_elsewhere(item: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -85,6 +86,8 @@ def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
         given = f"{_short(here[tag])}: not known" if isinstance(here, Mapping) and tag in here else "missing"
         return f"{'.'.join(str(key) for key in [*keys, tag])}: {given}; allowed: {tags}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("\n", " ")
+    if error["type"] == "float_type" and re.fullmatch(r"[+-]?\d+e[+-]?\d+", str(error["input"])):
+        message += f"; to YAML this is text: write {float(error['input']):.1e}"
     return f"{path}: {_short(error['input'])}: {message}"
 
 

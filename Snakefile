@@ -1,0 +1,40 @@
+# From datasets to the paper's tables and figures. `snakemake -n` says what would be done, and why.
+from snakemake.utils import min_version
+
+min_version("9.3")
+
+
+# config.yaml, unless --configfile names another: Snakemake would merge the two key by key
+if not workflow.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/dataset.smk"
+include: "workflow/rules/near_expert.smk"
+include: "workflow/rules/distill.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/paper.smk"
+
+
+localrules:
+    all,
+    datasets,
+    near_experts,
+    synsets,
+    evaluations,
+    tables,
+    figures,
+    paper,
+
+
+# every target lists what its stage leaves behind, so that nothing of it can be missing unseen
+rule all:
+    default_target: True
+    input:
+        rules.datasets.input,
+        rules.near_experts.input,
+        rules.synsets.input,
+        rules.evaluations.input,
+        rules.paper.input,

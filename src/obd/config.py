@@ -1,0 +1,195 @@
+"""The configuration of an experiment: what config.yaml may hold, and whether it fits together.
+
+Each stage declares its own settings beside its function; here they are put together with the grid (tasks, objectives,
+sizes, seeds), and everything is checked before the first job starts.
+"""
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, StringConstraints
+
+from obd.datasets.collect import CollectSettings
+from obd.datasets.collection import CollectedSettings
+from obd.datasets.d4rl import BUILT_IN, D4rlSettings
+from obd.datasets.stage import TASK_NAME, DatasetSettings
+from obd.distill import RANDOM, DistillSettings
+from obd.errors import UserError
+from obd.evaluate import EvaluateSettings
+from obd.figures import FIGURES, FigureSettings
+from obd.near_experts.card import CardSettings
+from obd.near_experts.stage import NearExpertSettings
+from obd.objectives import NEED_NEAR_EXPERT, OBJECTIVES
+from obd.settings import Settings, merge, parse
+from obd.tables import TABLES, TableSettings
+
+Name = Annotated[str, StringConstraints(pattern=f"^{TASK_NAME}$")]  # a folder and a wildcard
+Seed = Annotated[int, Field(ge=0)]
+Objective = Literal[RANDOM, *OBJECTIVES]  # type: ignore[valid-type]
+S = TypeVar("S", bound=Settings)
+
+
+class TaskSettings(Settings):
+    """A task: a dataset and the near-expert made from it."""
+
+    dataset: DatasetSettings = Field(description="where the transitions come from")
+    near_expert: NearExpertSettings | None = Field(
+        None, description="policy and critics made from the dataset; null: none, then only objectives without one"
+    )
+
+
+class CollectionSettings(CollectSettings):
+    """A collection of datasets that the project makes itself."""
+
+    seed: Seed = Field(0, description="root seed of the collection")
+
+
+class Override(Settings):
+    """Other settings for some tasks and objectives."""
+
+    tasks: str | tuple[str, ...] = Field("*", description="names or glob patterns of tasks, e.g. hopper_*")
+    objectives: tuple[Objective, ...] = Field(
+        (RANDOM, *OBJECTIVES), min_length=1, description="objectives; all if left out (no matter for whole_data)"
+    )
+    distill: dict[str, Any] = Field({}, description="keys of distill that differ")
+    evaluate: dict[str, Any] = Field({}, description="keys of evaluate that differ")
+    whole_data: dict[str, Any] = Field({}, description="keys of whole_data that differ")
+
+    def patterns(self) -> list[str]:
+        """Return the patterns of tasks."""
+        return [self.tasks] if isinstance(self.tasks, str) else list(self.tasks)
+
+    def covers(self, task: str, objective: str | None) -> bool:
+        """Tell whether it applies to a task and an objective (None: to the whole data)."""
+        matches = any(fnmatch.fnmatchcase(task, pattern) for pattern in self.patterns())
+        return matches and (objective is None or objective in self.objectives)
+
+
+class ReportSettings(Settings):
+    """Tables and figures."""
+
+    tables: tuple[Literal[tuple(TABLES)], ...] = Field(tuple(TABLES), description="tables to make")  # type: ignore[valid-type]
+    figures: tuple[Literal[tuple(FIGURES)], ...] = Field(tuple(FIGURES), description="figures to make")  # type: ignore[valid-type]
+    table: TableSettings = Field(TableSettings(), description="how to make tables")
+    figure: FigureSettings = Field(FigureSettings(), description="how to make figures")
+
+
+class Config(Settings):
+    """A whole experiment."""
+
+    tasks: dict[Name, TaskSettings] = Field(min_length=1, description="name of a task -> its dataset and near-expert")
+    collections: dict[Name, CollectionSettings] = Field(
+        {}, description="name -> what to collect; tasks take their data from it with `source: collect`"
+    )
+    objectives: tuple[Objective, ...] = Field(
+        (RANDOM, *OBJECTIVES), min_length=1, description="ways to make a synset, the rows of Table 1"
+    )
+    synset_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (256,), min_length=1, description="numbers of pairs of a synset"
+    )
+    seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, description="distillation seeds")
+    random_seeds: tuple[Seed, ...] | None = Field(
+        None, min_length=1, description="seeds of the random baseline; null: those of the distillations"
+    )
+    distill: DistillSettings = Field(DistillSettings(), description="distillation")
+    evaluate: EvaluateSettings = Field(EvaluateSettings(), description="evaluation of synsets")
+    overrides: tuple[Override, ...] = Field((), description="other settings for some tasks and objectives; last wins")
+    whole_data: EvaluateSettings | None = Field(
+        None, description="behaviour cloning on the whole dataset, the row `BC (whole)`; null: no such row"
+    )
+    card: CardSettings = Field(CardSettings(), description="evaluation of the near-experts")
+    report: ReportSettings = Field(ReportSettings(), description="tables and figures")
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], source: str) -> "Config":
+        """Build a configuration from plain data and check that its parts fit together.
+
+        Parameters
+        ----------
+        data : mapping
+            As YAML gives it.
+        source : str
+            Where it comes from, for messages.
+
+        Raises
+        ------
+        UserError
+            One line: source, path of the key, its value, and what is allowed.
+        """
+        config = parse(cls, data, source)
+        for misfit in _misfits(config):
+            raise UserError(f"{source}: {misfit}")
+        for task in config.tasks:
+            for objective in (RANDOM, *OBJECTIVES):
+                config.distill_settings(task, objective, source)
+                config.evaluate_settings(task, objective, source)
+            config.whole_data_settings(task, source)
+        return config
+
+    def distill_settings(self, task: str, objective: str, source: str = "config") -> DistillSettings:
+        """Return the distillation settings of a task and an objective: `distill`, the overrides laid over it in order.
+
+        Raises
+        ------
+        UserError
+            If an override holds an unknown key or an impossible value.
+        """
+        return self._overridden(self.distill, "distill", task, objective, source)
+
+    def evaluate_settings(self, task: str, objective: str, source: str = "config") -> EvaluateSettings:
+        """Return the settings of the evaluation of synsets, as `distill_settings` does."""
+        return self._overridden(self.evaluate, "evaluate", task, objective, source)
+
+    def whole_data_settings(self, task: str, source: str = "config") -> EvaluateSettings:
+        """Return the settings of behaviour cloning on a task's whole dataset, as `distill_settings` does."""
+        return self._overridden(self.whole_data or EvaluateSettings(), "whole_data", task, None, source)
+
+    def _overridden(self, settings: S, key: str, task: str, objective: str | None, source: str) -> S:
+        for index, override in enumerate(self.overrides):
+            if override.covers(task, objective) and (update := getattr(override, key)):
+                data = merge(settings.model_dump(mode="json", exclude_unset=True), update)
+                settings = parse(type(settings), data, source, f"overrides[{index}].{key}")
+        return settings
+
+    def synset_seeds(self, objective: str) -> tuple[int, ...]:
+        """Return the seeds of an objective."""
+        return self.random_seeds if objective == RANDOM and self.random_seeds is not None else self.seeds
+
+    def table_settings(self) -> TableSettings:
+        """Return the settings of tables; tasks on the paper's datasets get the paper's numbers beside ours."""
+        datasets = {name: task.dataset.root for name, task in self.tasks.items()}
+        paper = {
+            name: dataset.file.removesuffix("-v2")
+            for name, dataset in datasets.items()
+            if isinstance(dataset, D4rlSettings) and dataset.file in BUILT_IN
+        }
+        chosen = self.report.table
+        return chosen.model_copy(update={"paper_datasets": paper | chosen.paper_datasets})
+
+
+def _misfits(config: Config) -> Iterator[str]:
+    """Find what each part allows but the whole does not; one line each."""
+    lists = {name: getattr(config, name) for name in ("objectives", "synset_sizes", "seeds", "random_seeds")}
+    lists |= {f"report.{name}": getattr(config.report, name) for name in ("tables", "figures")}
+    for name, values in lists.items():
+        twice = [value for value in values or () if values.count(value) > 1]
+        if twice:
+            yield f"{name}: {twice[0]!r} stands there twice; name each value once"
+    for name, task in config.tasks.items():
+        match task.dataset.root:
+            case CollectedSettings(collection=collection, level=level):
+                if collection not in config.collections:
+                    names = ", ".join(config.collections) or "none, `collections` is empty"
+                    yield f"tasks.{name}.dataset.collection: {collection!r}: no such collection; allowed: {names}"
+                elif level not in config.collections[collection].levels:
+                    levels = ", ".join(config.collections[collection].levels)
+                    yield f"tasks.{name}.dataset.level: {level!r}: {collection} does not make it; allowed: {levels}"
+        needy = [objective for objective in config.objectives if objective in NEED_NEAR_EXPERT]
+        if needy and task.near_expert is None:
+            yield f"tasks.{name}.near_expert: missing; objective {needy[0]} needs one (or take it out of objectives)"
+    for index, override in enumerate(config.overrides):
+        for pattern in override.patterns():
+            if not fnmatch.filter(config.tasks, pattern):
+                tasks = ", ".join(config.tasks)
+                yield f"overrides[{index}].tasks: {pattern!r} matches no task; allowed: patterns of {tasks}"

@@ -1,0 +1,272 @@
+"""What Snakemake runs, and what it runs again: the real Snakefile with stages that only pretend."""
+
+import copy
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_copy import REPOSITORY, WorkflowCopy
+
+# first: Minari files in the project and TD3+BC; second: an own collection and an imported checkpoint
+CONFIG = {
+    "tasks": {
+        "first": {
+            "dataset": {"source": "minari", "id": "obd/first-v0", "root": "data", "download": False},
+            "near_expert": {"algorithm": "td3_bc", "seed": 0, "steps": 10},
+        },
+        "second": {
+            "dataset": {"source": "collect", "collection": "own", "level": "medium"},
+            "near_expert": {"algorithm": "import", "checkpoint": "data/checkpoint.npz"},
+        },
+    },
+    "collections": {"own": {"seed": 3, "env_id": "Hopper-v5", "levels": ["medium"]}},
+    "objectives": ["random", "dbc", "av_pbc"],
+    "synset_sizes": [8],
+    "seeds": [0, 1],
+    "distill": {"steps": 20, "snapshot_every": 10},
+    "evaluate": {"policies": 2, "episodes": 1},
+    "whole_data": {"policies": 2, "clone": {"steps": 5, "batch_size": 16}},
+    "report": {"tables": ["table_1"], "figures": ["figure_1", "policy_spread"]},
+}
+REPORT = {"table": 1, "figure": 2}
+ALL = {
+    **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "distill": 12, "evaluate": 12},
+    **{"evaluate_whole_data": 2, **REPORT},
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workflow after a whole run."""
+    workflow = WorkflowCopy.make(tmp_path_factory.mktemp("dag") / "finished", CONFIG)
+    data = workflow.folder / "data/obd/first-v0/data"
+    data.mkdir(parents=True)
+    for file in (data / "main_data.hdf5", data / "metadata.json", workflow.folder / "data/checkpoint.npz"):
+        file.write_text("data")
+    run = workflow.snakemake("--quiet")
+    assert run.code == 0, run.text
+    return workflow
+
+
+@pytest.fixture
+def workflow(finished, tmp_path):
+    return finished.duplicate(tmp_path / "copy")
+
+
+def changed(path: str, value: object) -> dict[str, object]:
+    """Return the configuration with one key changed."""
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split(".")
+    here = config
+    for key in parents:
+        here = here.setdefault(key, {})
+    here[last] = value
+    return config
+
+
+def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
+    fresh = finished.duplicate(tmp_path / "copy")
+    for folder in ("results", ".snakemake"):
+        subprocess.run(["rm", "-r", fresh.folder / folder], check=True)
+    assert fresh.planned().counts == ALL
+    again = finished.snakemake()
+    assert again.code == 0
+    assert "Nothing to be done" in again.text
+    for job in ("collections/own", "datasets/first", "near_experts/first/card", "synsets/first/dbc/n8/seed1"):
+        assert (finished.folder / f"timings/{job}.tsv").is_file(), job
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("datasets", ["collect", "dataset"]),
+        ("near_experts", ["collect", "dataset", "near_expert", "card"]),
+        ("synsets", ["collect", "dataset", "near_expert", "distill"]),
+        ("evaluations", ["collect", "dataset", "near_expert", "distill", "evaluate", "evaluate_whole_data"]),
+        ("tables", [rule for rule in ALL if rule != "figure"]),
+        ("figures", [rule for rule in ALL if rule != "table"]),
+        ("paper", list(ALL)),
+    ],
+)
+def test_a_named_target_stops_after_its_stage(tmp_path, target, rules):
+    workflow = WorkflowCopy.make(tmp_path / "copy", changed("tasks.first.dataset.download", True))
+    (workflow.folder / "data").mkdir()
+    (workflow.folder / "data/checkpoint.npz").write_text("data")
+    assert workflow.planned(target).counts == {rule: ALL[rule] for rule in rules}
+
+
+def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
+    def turned(value):
+        return {key: turned(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+    workflow.write_config(turned(CONFIG))
+    later = time.time() + 60
+    for file in [*workflow.folder.rglob("*.py"), *workflow.folder.rglob("*.smk"), workflow.folder / "Snakefile"]:
+        os.utime(file, (later, later))
+    assert workflow.planned().counts == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "reruns"),
+    [
+        ("cli", {}),
+        ("config", {}),
+        ("datasets/d4rl", {}),  # no task reads such a file
+        ("figures", {"figure": 2}),
+        ("tables", {"table": 1}),
+        ("statistics", REPORT),
+        ("near_experts/card", {"card": 2, **REPORT}),
+        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, **REPORT}),
+        ("distill", {"distill": 12, "evaluate": 12, **REPORT}),
+        # one task's algorithm: its near-expert, and the two synsets that use it
+        ("near_experts/td3_bc", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
+        ("near_experts/checkpoint", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
+        ("errors", ALL),
+    ],
+)
+def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns):
+    workflow.edit(f"src/obd/{module}.py")
+    assert workflow.planned().counts == reruns
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reruns"),
+    [
+        ("report.table.digits", 2, {"table": 1}),
+        ("report.figure.dpi", 100, {"figure": 2}),
+        ("card.episodes", 12, {"card": 2, **REPORT}),
+        ("evaluate.episodes", 3, {"evaluate": 12, **REPORT}),
+        ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **REPORT}),
+        ("distill.outer.learning_rate", 0.5, {"distill": 8, "evaluate": 8, **REPORT}),  # not the random selections
+        ("distill.weighting.critic", "first", {"distill": 4, "evaluate": 4, **REPORT}),  # av_pbc only
+        (
+            "overrides",
+            [{"tasks": "sec*", "objectives": ["dbc"], "distill": {"steps": 30}}],
+            {"distill": 2, "evaluate": 2, **REPORT},
+        ),
+        ("tasks.first.near_expert.steps", 20, {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
+        (
+            "collections.own.seed",
+            4,
+            {
+                **{"collect": 1, "dataset": 1, "near_expert": 1, "card": 1, "distill": 6, "evaluate": 6},
+                **{"evaluate_whole_data": 1, **REPORT},
+            },
+        ),
+    ],
+)
+def test_changing_a_setting_reruns_what_it_is_for(workflow, path, value, reruns):
+    workflow.write_config(changed(path, value))
+    assert workflow.planned().counts == reruns
+
+
+def test_adding_a_seed_runs_that_seed_only(workflow):
+    answer = workflow.planned("--config", "seeds=[0, 1, 2]")
+    assert answer.counts == {"distill": 6, "evaluate": 6, **REPORT}
+    assert all("/seed2/" in path or path.startswith("results/paper/") for path in answer.outputs)
+
+
+def test_a_lost_or_replaced_file_is_noticed(workflow):
+    (workflow.folder / "results/synsets/first/dbc/n8/seed1/synset.json").unlink()
+    assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **REPORT}
+    (workflow.folder / "data/checkpoint.npz").write_text("other weights")
+    assert workflow.planned("near_experts").counts == {"near_expert": 1, "card": 1}
+
+
+def test_random_and_dbc_need_no_near_expert(tmp_path):
+    config = changed("objectives", ["random", "dbc"])
+    del config["tasks"]["second"]
+    config["tasks"]["first"] = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
+    workflow = WorkflowCopy.make(tmp_path / "copy", config)
+    assert workflow.planned().counts == {
+        **{"dataset": 1, "distill": 4, "evaluate": 4, "evaluate_whole_data": 1, **REPORT}
+    }
+
+
+def test_another_configfile_replaces_the_default(workflow):
+    other = changed("tasks", {"third": {"dataset": {"source": "minari", "id": "obd/third-v0"}}})
+    workflow.write_config({**other, "objectives": ["random"], "collections": {}}, "other.yaml")
+    answer = workflow.planned("synsets", "--configfile", "other.yaml")
+    assert answer.counts == {"dataset": 1, "distill": 2}
+    assert all("third" in path for path in answer.outputs)
+    # and --config goes on top of it
+    assert workflow.planned("synsets", "--configfile", "other.yaml", "--config", "seeds=[7]").counts["distill"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("distil", {}, "error: config.yaml: distil: unknown key (did you mean 'distill'?); allowed: "),
+        ("distill.steps", -1, "error: config.yaml: distill.steps: -1: should be greater than or equal to 1"),
+        ("seeds", [0, 0], "error: config.yaml: seeds: 0 stands there twice"),
+    ],
+)
+def test_a_bad_configuration_is_one_line(workflow, path, value, line):
+    workflow.write_config(changed(path, value))
+    answer = workflow.snakemake("--dry-run")
+    assert answer.code != 0
+    said = [text for text in answer.text.splitlines() if not text.startswith("Using workflow specific profile")]
+    assert len(said) == 1, answer.text
+    assert said[0].startswith(line)
+
+
+def test_names_cannot_leave_their_place(workflow):
+    for target in (
+        "results/datasets/third/dataset.npz",
+        "results/paper/table_9.csv",
+        "results/datasets/../x/dataset.npz",
+    ):
+        answer = workflow.snakemake("--dry-run", f"results/{target}")
+        assert answer.code != 0
+        assert "MissingRuleException" in answer.text
+
+
+def test_the_papers_grid(tmp_path):
+    """Through the real command, as a user types it: 15 s is the limit, of processor time as others may be busy here."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile", "config/paper.yaml"]
+    run = subprocess.run(
+        [*command, "--directory", tmp_path], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
+    lines = [line.split() for line in (run.stdout + run.stderr).splitlines()]
+    assert {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdecimal()} == {
+        **{"dataset": 9, "near_expert": 9, "card": 9, "distill": 9 * (3 * 5 + 10), "evaluate": 9 * (3 * 5 + 10)},
+        **{"evaluate_whole_data": 9, "table": 1, "figure": 2, "all": 1, "total": 490},
+    }
+
+
+def test_lint(finished):
+    answer = finished.snakemake("--lint")
+    assert answer.code == 0, answer.text
+
+
+def test_format():
+    command = [Path(sys.executable).with_name("snakefmt"), "--check", "Snakefile", "workflow"]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_rule_states_log_benchmark_and_resources():
+    for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
+        for rule in file.read_text().split("\nrule ")[1:]:
+            if "shell:" in rule:
+                for part in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "message:", "conda:"):
+                    assert part in rule, (rule.split(":")[0], part)
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_profiles_hold_options_that_snakemake_knows(profile):
+    options = yaml.safe_load((REPOSITORY / f"profiles/{profile}/config.yaml").read_text())
+    known = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for option in options:
+        assert f"--{option}" in known

@@ -1,0 +1,136 @@
+"""A copy of the workflow in a folder of its own, with an `obd` that only pretends, to see what Snakemake would run."""
+
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+
+# stands in for src/obd/cli.py: writes what the stage would write, at once
+PRETENDER = """
+import sys
+from pathlib import Path
+
+BESIDE = {
+    "collect": [],
+    "distill": ["synset.json", "metrics.csv", "metrics.json"],
+    "table": ["{stem}.json", "{stem}.md", "{stem}.tex"],
+    "figure": ["{stem}.json", "{stem}.pdf"],
+}
+
+
+def main():
+    stage, *arguments = sys.argv[1:]
+    out = Path(arguments[arguments.index("--out") + 1])
+    if stage == "collect":
+        out = out / "collection.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for name in [out.name, *BESIDE.get(stage, ["{stem}.json"])]:
+        out.with_name(name.format(stem=out.stem)).write_text(" ".join([stage, *arguments]))
+"""
+
+
+def _snakemake(folder: Path, arguments: list[str], output: Path) -> None:
+    """Run Snakemake in this process, which is a fork of one that has imported everything already."""
+    import snakemake.cli
+
+    import obd.workflow
+
+    os.chdir(folder)
+    os.environ["PYTHONPATH"] = str(folder / "src")
+    obd.workflow.PACKAGE = (folder / "src/obd").resolve()
+    with output.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.argv = ["snakemake", *arguments]
+        snakemake.cli.main(arguments)
+
+
+# starting Snakemake with all of torch takes seconds: do it once, and fork
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["snakemake.cli", "obd.workflow"])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Snakemake said."""
+
+    code: int
+    text: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Jobs by rule, without targets."""
+        table = re.search(r"^Job stats:\n(.*?)\n\n", self.text, re.DOTALL | re.MULTILINE)
+        if table is None:
+            assert "Nothing to be done" in self.text, self.text
+            return {}
+        found = dict(re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE))
+        targets = {"all", "datasets", "near_experts", "synsets", "evaluations", "tables", "figures", "paper", "total"}
+        return {rule: int(count) for rule, count in found.items() if rule not in targets}
+
+    @property
+    def outputs(self) -> list[str]:
+        """What the jobs would write, as their commands say."""
+        return sorted(re.findall(r"--out (\S+)", self.text))
+
+
+class WorkflowCopy:
+    """The workflow in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def make(cls, folder: Path, config: dict[str, object]) -> "WorkflowCopy":
+        """Copy the repository's workflow and give it a configuration."""
+        folder.mkdir()
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        for name in ("workflow", "profiles", "config", "src"):
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
+        for name in ("Snakefile", "environment.yml", "environment.post-deploy.sh"):
+            shutil.copy2(REPOSITORY / name, folder)
+        (folder / "src/obd/cli.py").write_text(PRETENDER)
+        copy = cls(folder)
+        copy.write_config(config)
+        return copy
+
+    def duplicate(self, folder: Path) -> "WorkflowCopy":
+        """Copy it with its results and Snakemake's memory of them; times of files stay."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return WorkflowCopy(folder)
+
+    def write_config(self, config: dict[str, object], name: str = "config.yaml") -> None:
+        """Write a configuration, keys in the order given."""
+        (self.folder / name).write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def edit(self, file: str) -> None:
+        """Change a source file without changing what it does."""
+        with (self.folder / file).open("a") as source:
+            source.write("\n# a remark\n")
+
+    def snakemake(self, *arguments: str) -> Answer:
+        """Run Snakemake."""
+        output = self.folder / "answer.txt"
+        process = _forks.Process(target=_snakemake, args=(self.folder, list(arguments), output))
+        process.start()
+        process.join(300)
+        return Answer(process.exitcode or 0, output.read_text())
+
+    def planned(self, *arguments: str) -> Answer:
+        """Ask what would be run."""
+        answer = self.snakemake(*arguments, "--dry-run", "--printshellcmds")
+        assert answer.code == 0, answer.text
+        return answer
+
+
+def counts(**jobs: int) -> Counter[str]:
+    """Name numbers of jobs."""
+    return Counter(jobs)

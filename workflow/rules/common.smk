@@ -1,0 +1,32 @@
+# The experiment that all rules are about, and what they share.
+import os
+import sys
+
+from obd.errors import UserError
+from obd.workflow import Experiment, package_file, sources
+
+# jobs call the `obd` of the environment that runs Snakemake, activated or not
+os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
+
+try:
+    experiment = Experiment.parse(
+        config,
+        source=", ".join(map(os.path.relpath, workflow.configfiles)),
+        command_line=workflow.config_settings.config,
+    )
+except UserError as error:
+    sys.exit(f"error: {error}")
+
+
+wildcard_constraints:
+    **experiment.wildcard_constraints(),
+
+
+def paths(pattern, jobs):
+    """Fill in a pattern of paths for each of some jobs."""
+    return [pattern.format(**job) for job in jobs]
+
+
+def growing(mem_mb):
+    """Ask for `mem_mb` MB at the first attempt, twice as much at the second, and so on."""
+    return lambda wildcards, attempt: mem_mb * attempt

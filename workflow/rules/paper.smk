@@ -1,0 +1,77 @@
+# Tables and figures, from returns files alone.
+RETURNS = [
+    *paths(rules.evaluate.output.returns, experiment.evaluations()),
+    *paths(rules.evaluate_whole_data.output.returns, experiment.whole_data()),
+    *paths(rules.card.output.returns, experiment.near_experts()),
+]
+
+
+rule table:
+    input:
+        returns=RETURNS,
+        code=[*sources("obd.tables"), package_file("paper_numbers.csv")],
+    output:
+        csv="results/paper/{table}.csv",
+        metadata="results/paper/{table}.json",
+        markdown="results/paper/{table}.md",
+        latex="results/paper/{table}.tex",
+    log:
+        "logs/paper/{table}.log",
+    benchmark:
+        "timings/paper/{table}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime="30m",
+    params:
+        settings=experiment.table_settings,
+    message:
+        "Table {wildcards.table}"
+    shell:
+        "obd table --name {wildcards.table} --settings {params.settings:q} "
+        "--out {output.csv:q} --log {log:q} --threads {threads} {input.returns:q}"
+
+
+rule figure:
+    input:
+        returns=RETURNS,
+        code=sources("obd.figures"),
+    output:
+        png="results/paper/{figure}.png",
+        pdf="results/paper/{figure}.pdf",
+        metadata="results/paper/{figure}.json",
+    log:
+        "logs/paper/{figure}.log",
+    benchmark:
+        "timings/paper/{figure}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime="30m",
+    params:
+        settings=experiment.figure_settings,
+    message:
+        "Figure {wildcards.figure}"
+    shell:
+        "obd figure --name {wildcards.figure} --settings {params.settings:q} "
+        "--out {output.png:q} --log {log:q} --threads {threads} {input.returns:q}"
+
+
+rule tables:
+    input:
+        [paths(file, experiment.tables()) for file in rules.table.output],
+
+
+rule figures:
+    input:
+        [paths(file, experiment.figures()) for file in rules.figure.output],
+
+
+rule paper:
+    input:
+        rules.tables.input,
+        rules.figures.input,

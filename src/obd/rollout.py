@@ -1,10 +1,13 @@
 """Rollouts: many policies in many environments at once, deterministic policies, one episode per environment."""
 
+import functools
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 
@@ -52,20 +55,27 @@ def rollout(policy: Policy, env_id: str, seeds: np.ndarray, workers: int = 1) ->
     if workers <= 1 or seeds.shape[1] == 1:
         return _run(policy, env_id, seeds)
     shares = np.array_split(seeds, min(workers, seeds.shape[1]), axis=1)
-    # spawn: a forked child of a process with OpenMP threads can hang
-    with ProcessPoolExecutor(len(shares), multiprocessing.get_context("spawn"), _one_thread) as pool:
-        parts = list(pool.map(_run, [policy] * len(shares), [env_id] * len(shares), shares))
+    parts = list(_pool(workers).map(_run, [policy] * len(shares), [env_id] * len(shares), shares))
     return Episodes(
         np.concatenate([part.returns for part in parts], 1), np.concatenate([part.lengths for part in parts], 1)
     )
 
 
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+@functools.cache
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Return processes that live as long as this one: starting them takes seconds."""
+    # spawn: a forked child of a process with OpenMP threads can hang
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
+
+
+@functools.lru_cache(maxsize=1)
+def _environments(env_id: str, count: int) -> "list[gymnasium.Env[Any, Any]]":
+    """Return environments that are used again: compiling a MuJoCo model takes as long as hundreds of its steps."""
+    return [envs.make(env_id) for _ in range(count)]
 
 
 def _run(policy: Policy, env_id: str, seeds: np.ndarray) -> Episodes:
-    environments = [envs.make(env_id) for _ in range(seeds.size)]
+    environments = _environments(env_id, seeds.size)
     low, high = envs.action_bounds(environments[0])
     observations = np.stack([env.reset(seed=int(s))[0] for env, s in zip(environments, seeds.flat, strict=True)])
     returns, lengths = np.zeros(seeds.size), np.zeros(seeds.size, np.int64)
@@ -83,6 +93,4 @@ def _run(policy: Policy, env_id: str, seeds: np.ndarray) -> Episodes:
             if not (terminated or truncated):
                 still.append(i)
         running = still
-    for env in environments:
-        env.close()
     return Episodes(returns.reshape(seeds.shape), lengths.reshape(seeds.shape))

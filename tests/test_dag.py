@@ -262,11 +262,9 @@ def test_every_rule_states_log_benchmark_and_resources():
                     assert part in rule, (rule.split(":")[0], part)
 
 
-@pytest.mark.parametrize("profile", ["default", "slurm"])
-def test_profiles_hold_options_that_snakemake_knows(profile):
-    options = yaml.safe_load((REPOSITORY / f"profiles/{profile}/config.yaml").read_text())
-    known = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True, check=True
-    ).stdout
-    for option in options:
-        assert f"--{option}" in known
+def test_profiles_hold_options_that_snakemake_knows():
+    command = [sys.executable, "-m", "snakemake", "--help"]
+    known = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for profile in ("default", "slurm"):
+        options = yaml.safe_load((REPOSITORY / f"profiles/{profile}/config.yaml").read_text())
+        assert [option for option in options if f"--{option}" not in known] == []

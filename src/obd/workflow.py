@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,19 +139,19 @@ class Experiment:
     config: Config
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], source: str, command_line: Mapping[str, Any] | None = None) -> "Experiment":
-        """Make an experiment out of plain data; see `Config.parse`.
+    def load(cls, files: Iterable[str | Path], command_line: Mapping[str, Any] | None = None) -> "Experiment":
+        """Read configuration files and check them; see `Config.parse`.
 
         Parameters
         ----------
-        data : mapping
-            As YAML gives it.
-        source : str
-            Where it comes from, for messages.
+        files : iterable of path
+            YAML files; the keys of a later one are laid over those of the earlier.
         command_line : mapping, optional
-            Values of ``snakemake --config``, laid over `data`.
+            Values of ``snakemake --config``, laid over all.
         """
-        return cls(Config.parse(merge(data, typed(command_line or {})), source))
+        names = [os.path.relpath(file) for file in files]
+        layers = [*(load_yaml(Path(name)) for name in names), typed(command_line or {})]
+        return cls(Config.parse(functools.reduce(merge, layers), ", ".join(names)))
 
     def tasks(self) -> list[Job]:
         """Return the jobs of the dataset stage."""
@@ -321,6 +321,6 @@ def package_file(name: str) -> str:
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False), default="config.yaml")
 def command(config: Path) -> None:
     """Check a configuration file (default: config.yaml) and count its jobs."""
-    counts = Experiment.parse(load_yaml(config), str(config)).counts()
+    counts = Experiment.load([config]).counts()
     jobs = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
     click.echo(f"OK: {config}: {sum(counts.values())} jobs: {jobs}")

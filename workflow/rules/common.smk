@@ -9,11 +9,7 @@ from obd.workflow import Experiment, package_file, sources
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
 
 try:
-    experiment = Experiment.parse(
-        config,
-        source=", ".join(map(os.path.relpath, workflow.configfiles)),
-        command_line=workflow.config_settings.config,
-    )
+    experiment = Experiment.load(workflow.configfiles, command_line=workflow.config_settings.config)
 except UserError as error:
     sys.exit(f"error: {error}")
 

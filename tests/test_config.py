@@ -1,0 +1,229 @@
+"""Bad configurations: each gives one line that names the path, the value and what is allowed."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from obd.cli import main
+from obd.config import Config
+from obd.errors import UserError
+from obd.settings import load_yaml
+from obd.workflow import command
+
+REPOSITORY = Path(__file__).parents[1]
+GOOD = {
+    "tasks": {
+        "hopper": {
+            "dataset": {"source": "minari", "id": "mujoco/hopper/medium-v0"},
+            "near_expert": {"algorithm": "iql", "steps": 10},
+        },
+        "own": {
+            "dataset": {"source": "collect", "collection": "sac", "level": "medium"},
+            "near_expert": {"algorithm": "td3_bc"},
+        },
+    },
+    "collections": {"sac": {"env_id": "Hopper-v5", "levels": ["medium"]}},
+    "distill": {"steps": 100},
+}
+
+BAD = [
+    # path to change, value, what the line says after "bad.yaml: "
+    ("task", {}, "task: unknown key (did you mean 'tasks'?); allowed: card, collections, "),
+    ("tasks", {}, "tasks: {}: Dictionary should have at least 1 item"),
+    ("tasks", [], "tasks: []: should be an object"),
+    (
+        "tasks.hopper.data",
+        {},
+        "tasks.hopper.data: unknown key (did you mean 'dataset'?); allowed: dataset, ",
+    ),
+    ("tasks.hopper.dataset", {}, "tasks.hopper.dataset.source: missing; allowed: minari, d4rl, collect"),
+    ("tasks.hopper.dataset.source", "rlds", 'tasks.hopper.dataset.source: "rlds": not known; allowed: minari, d4rl'),
+    ("tasks.hopper.dataset.id", 3, "tasks.hopper.dataset.id: 3: should be a valid string"),
+    ("tasks.hopper.dataset.id", "../../x-v0", 'tasks.hopper.dataset.id: "../../x-v0": String should match pattern'),
+    ("tasks.hopper.dataset.file", "x", "tasks.hopper.dataset.file: unknown key; allowed: download, env_id, id, "),
+    (
+        "tasks.hopper.near_expert.algorithm",
+        "cql",
+        'tasks.hopper.near_expert.algorithm: "cql": not known; ',
+    ),
+    ("tasks.hopper.near_expert.expectile", 2, "tasks.hopper.near_expert.expectile: 2: should be less than 1"),
+    ("tasks.hopper.near_expert.alpha", 2, "tasks.hopper.near_expert.alpha: unknown key; allowed: "),
+    ("tasks.hopper.near_expert", None, "tasks.hopper.near_expert: missing; objective pbc needs one"),
+    ("tasks.own.dataset.collection", "ppo", "tasks.own.dataset.collection: 'ppo': no such collection; allowed: sac"),
+    ("tasks.own.dataset.level", "expert", "tasks.own.dataset.level: 'expert': sac does not make it; allowed: medium"),
+    ("tasks.own.dataset.level", "best", "tasks.own.dataset.level: \"best\": should be 'random', 'medium', "),
+    ("collections.sac.seed", -1, "collections.sac.seed: -1: should be greater than or equal to 0"),
+    ("collections.sac.env", "x", "collections.sac.env: unknown key (did you mean 'env_id'?); allowed: batch_size, "),
+    ("objectives", ["dbc", "sdw"], "objectives[1]: \"sdw\": should be 'random', 'dbc', 'pbc' or 'av_pbc'"),
+    ("objectives", [], "objectives: []: Tuple should have at least 1 item"),
+    ("objectives", ["dbc", "dbc"], "objectives: 'dbc' stands there twice"),
+    ("synset_sizes", [0], "synset_sizes[0]: 0: should be greater than or equal to 1"),
+    ("synset_sizes", 256, "synset_sizes: 256: should be a valid array"),
+    ("seeds", [0, 1, 0], "seeds: 0 stands there twice"),
+    ("seeds", [0.5], "seeds[0]: 0.5: should be a valid integer"),
+    ("seeds", ["0"], 'seeds[0]: "0": should be a valid integer'),
+    ("seeds", [True], "seeds[0]: true: should be a valid integer"),
+    ("random_seeds", [2, 2], "random_seeds: 2 stands there twice"),
+    ("random_seeds", [-1], "random_seeds[0]: -1: should be greater than or equal to 0"),
+    ("distill.step", 5, "distill.step: unknown key (did you mean 'steps'?); allowed: checkpoint_minutes, inner, "),
+    ("distill.steps", "many", 'distill.steps: "many": should be a valid integer'),
+    ("distill.steps", 50, 'distill: {"steps": 50}: snapshot_every 100 is more than steps 50'),
+    (
+        "distill.outer.learning_rate",
+        "1e-3",
+        'distill.outer.learning_rate: "1e-3": should be a valid number; to YAML',
+    ),
+    ("distill.outer.learning_rate", 0, "distill.outer.learning_rate: 0: should be greater than 0"),
+    ("distill.outer.optimizer", "lion", "distill.outer.optimizer: \"lion\": should be 'sgd' or 'adam'"),
+    ("distill.outer.clip", float("inf"), "distill.outer.clip: Infinity: should be a finite number"),
+    ("distill.inner", None, "distill.inner: null: should be an object"),
+    ("overrides", [{"tasks": "walker*", "distill": {}}], "overrides[0].tasks: 'walker*' matches no task; allowed: "),
+    (
+        "overrides",
+        [{"tasks": ["hop*", "x"]}],
+        "overrides[0].tasks: 'x' matches no task; allowed: patterns of ",
+    ),
+    ("overrides", [{"objectives": ["bc"]}], "overrides[0].objectives[0]: \"bc\": should be 'random', "),
+    ("overrides", [{"distil": {}}], "overrides[0].distil: unknown key (did you mean 'distill'?); allowed: distill, "),
+    ("overrides", [{}, {"distill": {"stepz": 3}}], "overrides[1].distill.stepz: unknown key (did you mean 'steps'?); "),
+    (
+        "overrides",
+        [{"distill": {"outer": {"clip": 0}}}],
+        "overrides[0].distill.outer.clip: 0: should be greater",
+    ),
+    ("overrides", [{"distill": {"steps": 9}}], 'overrides[0].distill: {"steps": 9}: snapshot_every 100 is more than'),
+    (
+        "overrides",
+        [{"evaluate": {"episodes": 0}}],
+        "overrides[0].evaluate.episodes: 0: should be greater",
+    ),
+    ("overrides", [{"whole_data": {"clone": 3}}], "overrides[0].whole_data.clone: 3: should be an object"),
+    ("evaluate.clone.architecture", "mlp_9", "evaluate.clone.architecture: \"mlp_9\": should be 'mlp_2', 'mlp_3'"),
+    ("evaluate.policies", 0, "evaluate.policies: 0: should be greater than or equal to 1"),
+    ("whole_data", True, "whole_data: true: should be an object"),
+    ("card.episodes", 0, "card.episodes: 0: should be greater than or equal to 1"),
+    ("report.tables", ["table_9"], "report.tables[0]: \"table_9\": should be 'table_1'"),
+    ("report.figures", ["figure_1", "figure_1"], "report.figures: 'figure_1' stands there twice"),
+    ("report.table.digits", 9, "report.table.digits: 9: should be less than or equal to 4"),
+    ("report.figure.dip", 9, "report.figure.dip: unknown key (did you mean 'dpi'?); allowed: columns, "),
+]
+NAMES = ["Hopper", "hopper-medium", "hopper__medium", "1st", "../hopper", "a b", "$(touch x)", "a/b", "", "_a"]
+
+
+def bad(path, value):
+    config = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    here = config
+    for key in parents:
+        here = here.setdefault(key, {})
+    here[last] = value
+    return config
+
+
+def test_the_good_one_is_good():
+    Config.parse(GOOD, "good.yaml")
+
+
+@pytest.mark.parametrize(("path", "value", "line"), BAD, ids=[f"{path}={str(value)[:30]}" for path, value, _ in BAD])
+def test_bad_values(path, value, line):
+    with pytest.raises(UserError) as error:
+        Config.parse(bad(path, value), "bad.yaml")
+    assert str(error.value).startswith(f"bad.yaml: {line}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("section", ["tasks", "collections"])
+def test_bad_names(section, name):
+    config = copy.deepcopy(GOOD)
+    config[section][name] = next(iter(config[section].values()))
+    with pytest.raises(
+        UserError, match=re.escape(f'bad.yaml: {section}.{name}: "{name}": String should match pattern')
+    ):
+        Config.parse(config, "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("tasks: [", "is not YAML"),
+        ("- tasks", "holds list; a mapping of keys to values is needed"),
+        ("", "holds NoneType; a mapping"),
+        ("tasks: !!python/object/apply:os.system ['touch marker']", "is not YAML (could not determine a constructor"),
+        ("seeds: [2026-01-01]\ntasks: {}", "holds a value that is not plain data"),
+        ("seeds: [1]\nseeds: [2]\ntasks: {}", "is not YAML (found the key 'seeds' twice"),
+    ],
+)
+def test_bad_files(tmp_path, monkeypatch, capsys, text, line):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(text)
+    with pytest.raises(SystemExit) as end:
+        main(["check", "bad.yaml"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: bad.yaml: {line}")
+    assert said.count("\n") == 1
+    assert not Path("marker").exists()
+
+
+def test_a_missing_file(capsys):
+    with pytest.raises(SystemExit):
+        main(["check", "nowhere.yaml"])
+    assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
+
+
+@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 30), ("config/paper.yaml", 489)])
+def test_the_projects_own_configurations(name, jobs, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    result = CliRunner().invoke(command, [name])
+    assert result.exit_code == 0
+    assert result.output.startswith(f"OK: {name}: {jobs} jobs: dataset ")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config/paper.yaml"])
+def test_every_key_has_a_comment(name):
+    """On its line or above it; tasks and their datasets are explained where the list of tasks begins."""
+    task = re.compile(r"  (halfcheetah|hopper|walker2d)_\w+:$|    dataset: \{")
+    lines = (REPOSITORY / name).read_text().splitlines()
+    for above, line in zip(["", *lines], lines, strict=False):
+        if re.match(r" *[a-z0-9_]+:", line) and not task.match(line):
+            assert "#" in line or above.lstrip().startswith("#"), line
+
+
+def test_the_default_configuration_names_every_key():
+    """So that reading it is enough to know what can be set."""
+    written = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    full = Config.parse(written, "config.yaml").model_dump(mode="json")
+
+    def missing(full, written, path=""):
+        for key, value in full.items():
+            if key not in written:
+                yield f"{path}{key}"
+            elif isinstance(value, dict) and isinstance(written[key], dict):
+                yield from missing(value, written[key], f"{path}{key}.")
+
+    # what depends on the source and the algorithm is listed by `obd dataset --help` and `obd near-expert --help`
+    assert [key for key in missing(full, written) if not key.startswith("tasks.")] == []
+
+
+def test_the_papers_settings():
+    config = Config.parse(load_yaml(REPOSITORY / "config/paper.yaml"), "paper.yaml")
+    steps = {
+        (task.split("_")[0], objective): config.distill_settings(task, objective).steps
+        for task in config.tasks
+        for objective in ("dbc", "pbc", "av_pbc")
+    }
+    assert steps == {
+        **{("halfcheetah", "dbc"): 200_000, ("halfcheetah", "pbc"): 200_000, ("halfcheetah", "av_pbc"): 50_000},
+        **{("walker2d", "dbc"): 200_000, ("walker2d", "pbc"): 200_000, ("walker2d", "av_pbc"): 50_000},
+        **{("hopper", "dbc"): 50_000, ("hopper", "pbc"): 50_000, ("hopper", "av_pbc"): 20_000},
+    }
+    outer = config.distill.outer
+    assert (outer.optimizer, outer.learning_rate, outer.momentum, outer.clip) == ("sgd", 0.1, 0.9, 2.0)
+    assert config.report.table.last_snapshots == 5
+    paper = config.table_settings().paper_datasets
+    assert {task: task.replace("_", "-", 1).replace("_", "-") for task in config.tasks} == paper

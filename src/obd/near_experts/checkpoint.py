@@ -160,7 +160,9 @@ def _statistics(
             raise UserError(f"{source}: lacks {name!r}") from None
         except (TypeError, ValueError):
             raise UserError(f"{source}: {name} is no list of numbers") from None
-        if array.shape != (state_dim,) or not np.isfinite(array).all() or (name == "state_std" and (array < 0).any()):
+        if array.shape != (state_dim,) or not np.isfinite(array).all():
             raise UserError(f"{source}: {name} has the shape {array.shape}; {state_dim} finite numbers are needed")
+        if name == "state_std" and (array < 0).any():
+            raise UserError(f"{source}: {name} has a negative number; standard deviations are needed")
         arrays.append(array)
     return arrays[0], arrays[1]

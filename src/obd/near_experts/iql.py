@@ -20,6 +20,9 @@ class IqlSettings(TrainingSettings):
     """Settings of IQL; the defaults are the paper's for the MuJoCo tasks."""
 
     algorithm: Literal["iql"]
+    reward_scale: float | None = Field(
+        None, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
+    )
     expectile: float = Field(0.7, gt=0, lt=1, description="expectile of the state value; 0.5 is the mean")
     inverse_temperature: float = Field(3.0, ge=0, description="advantages are multiplied by it (the paper's beta)")
     weight_limit: float = Field(100.0, gt=0, description="largest weight of a transition in the actor's loss")

@@ -45,6 +45,14 @@ def initialise(network: nn.Sequential, generator: torch.Generator) -> nn.Sequent
     return network
 
 
+def scale_output(network: nn.Module, factor: float) -> None:
+    """Multiply what a network gives by a factor."""
+    last = linear_layers(network)[-1]
+    with torch.no_grad():
+        last.weight.mul_(factor)
+        last.bias.mul_(factor)
+
+
 def linear_layers(network: nn.Module) -> list[nn.Linear]:
     """List the linear layers, first to last."""
     return [layer for layer in network.children() if isinstance(layer, nn.Linear)]

@@ -14,9 +14,9 @@ from obd.datasets.transitions import Dataset, read_dataset
 from obd.near_experts.cal_ql import CalQl, CalQlSettings
 from obd.near_experts.checkpoint import ImportSettings, import_near_expert
 from obd.near_experts.iql import Iql, IqlSettings
-from obd.near_experts.networks import NearExpert, write_near_expert
+from obd.near_experts.networks import NearExpert, scale_output, write_near_expert
 from obd.near_experts.td3_bc import Td3Bc, Td3BcSettings
-from obd.near_experts.training import Learner, TrainingSettings, as_batch, train
+from obd.near_experts.training import Learner, TrainingSettings, as_batch, scale_of_returns, train
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +74,13 @@ def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path
 
 
 def train_near_expert(dataset: Dataset, settings: TrainingSettings) -> tuple[NearExpert, dict[str, float]]:
-    """Train a near-expert; returns it and what its last step reported."""
+    """Train a near-expert; returns it, with q in the environment's units of reward, and what its last step reported."""
     state_dim, action_dim = dataset.transitions.observations.shape[1], dataset.transitions.actions.shape[1]
     learner: Learner = LEARNERS[settings.algorithm](settings, state_dim, action_dim)
-    report = train(learner, as_batch(dataset, settings.discount), settings)
+    scale = scale_of_returns(dataset) if settings.reward_scale is None else settings.reward_scale
+    report = train(learner, as_batch(dataset, settings.discount, scale), settings)
+    for critic in learner.critics:
+        scale_output(critic, 1 / scale)
     return NearExpert(dataset.task, dataset.normaliser, learner.actor, learner.critics), report
 
 

@@ -39,6 +39,9 @@ class TrainingSettings(Settings):
     steps: int = Field(1_000_000, ge=1, description="gradient steps")
     batch_size: int = Field(256, ge=1, description="transitions per step")
     discount: float = Field(0.99, ge=0, lt=1, description="discount factor gamma")
+    reward_scale: float | None = Field(
+        1.0, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
+    )
     target_rate: float = Field(5e-3, gt=0, le=1, description="rate at which target networks follow, per update")
     actor_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the actor")
     critic_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the critics")
@@ -57,11 +60,11 @@ class Batch:
     actions : Tensor of shape (B, A)
         Actions in [-1, 1].
     rewards : Tensor of shape (B,)
-        Rewards as recorded.
+        Scaled rewards.
     continues : Tensor of shape (B,)
         0 where the episode terminated, else 1; 1 where it was truncated, for its next state has a value.
     returns : Tensor of shape (B,)
-        Discounted Monte-Carlo returns, see `discounted_returns`.
+        Discounted Monte-Carlo returns of the scaled rewards, see `discounted_returns`.
     """
 
     states: Tensor
@@ -112,18 +115,33 @@ def discounted_returns(rewards: np.ndarray, episode: np.ndarray, discount: float
     return np.concatenate(pieces)
 
 
-def as_batch(dataset: Dataset, discount: float) -> Batch:
+def as_batch(dataset: Dataset, discount: float, reward_scale: float) -> Batch:
     """Bring a whole dataset into normalised units."""
     transitions, normaliser = dataset.transitions, dataset.normaliser
-    returns = discounted_returns(transitions.rewards, transitions.episode, discount)
+    rewards = transitions.rewards * np.float32(reward_scale)
+    returns = discounted_returns(rewards, transitions.episode, discount)
     return Batch(
         states=normaliser.states(transitions.observations),
         actions=normaliser.actions(transitions.actions),
-        rewards=torch.from_numpy(transitions.rewards),
+        rewards=torch.from_numpy(rewards),
         next_states=normaliser.states(transitions.next_observations),
         continues=torch.from_numpy((~transitions.terminated).astype(np.float32)),
         returns=torch.from_numpy(returns.astype(np.float32)),
     )
+
+
+def scale_of_returns(dataset: Dataset) -> float:
+    """Return 1000 / (largest - smallest episode return), the scale of rewards in IQL's MuJoCo experiments.
+
+    Raises
+    ------
+    UserError
+        If all episodes have the same return.
+    """
+    returns = dataset.transitions.episode_returns()
+    if np.ptp(returns) == 0:
+        raise UserError("reward_scale: null: all episodes have the same return, so they give no scale; give a number")
+    return float(1000 / np.ptp(returns))
 
 
 class Learner(abc.ABC):

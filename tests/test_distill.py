@@ -117,6 +117,15 @@ def test_cosine_schedule_ends_at_zero():
     assert 0 < rates[-1] < 0.003
 
 
+def test_inverse_sqrt_schedule_does_not_depend_on_the_length_of_the_run():
+    settings = {"schedule": "inverse_sqrt", "learning_rate": 0.1, "decay_steps": 3}
+    long, short = (run(small_loop(small_settings(steps=n, every=n, **settings)), 10) for n in (20, 10))
+    assert long.metrics[:4, 3].tolist() == pytest.approx(
+        [0.1, 0.1 / (4 / 3) ** 0.5, 0.1 / (5 / 3) ** 0.5, 0.1 / 2**0.5]
+    )
+    assert torch.equal(long.states, short.states)
+
+
 def test_snapshots_show_the_synset_after_their_step_and_the_last_is_kept():
     loop = small_loop(small_settings(steps=5, every=2))
     assert loop.settings.snapshot_steps() == [2, 4, 5]

@@ -49,7 +49,14 @@ class OuterSettings(Settings):
     learning_rate: float = Field(0.03, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, or Adam's beta_1")
     second_momentum: float = Field(0.999, ge=0, lt=1, description="Adam's beta_2")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate over the outer steps")
+    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
+        "constant", description="learning rate over the outer steps: cosine falls to 0 at the last; see decay_steps"
+    )
+    decay_steps: int = Field(
+        100,
+        ge=1,
+        description="of inverse_sqrt: the rate is learning_rate / sqrt(1 + step / decay_steps), at any length",
+    )
     clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: no clipping")
     batch_size: int = Field(2560, ge=1, description="dataset states per outer step")
     initialisations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
@@ -204,9 +211,12 @@ class OuterLoop:
     def learning_rate(self) -> float:
         """Return the outer learning rate of the next step."""
         outer = self.settings.outer
-        if outer.schedule == "constant":
-            return outer.learning_rate
-        return outer.learning_rate * (1 + math.cos(math.pi * self.step / self.settings.steps)) / 2
+        factors = {
+            "constant": 1.0,
+            "cosine": (1 + math.cos(math.pi * self.step / self.settings.steps)) / 2,
+            "inverse_sqrt": 1 / math.sqrt(1 + self.step / outer.decay_steps),
+        }
+        return outer.learning_rate * factors[outer.schedule]
 
     def advance(self) -> None:
         """Make one outer step, and keep a snapshot if one is due."""

@@ -43,14 +43,14 @@ class CalQl(Learner):
 
     outputs_per_action = 2
 
-    def __init__(self, settings: CalQlSettings, state_dim: int, action_dim: int) -> None:
-        super().__init__(settings, state_dim, action_dim)
+    def __init__(self, settings: CalQlSettings, state_dim: int, action_dim: int, device: str = "cpu") -> None:
+        super().__init__(settings, state_dim, action_dim, device)
         self.settings = settings
         with torch.no_grad():
             linear_layers(self.actor)[-1].bias[action_dim:] = LOG_STD_START
-        self.log_entropy_weight = torch.zeros((), requires_grad=True)
+        self.log_entropy_weight = torch.zeros((), device=device, requires_grad=True)
         self.entropy_optimizer = adam([self.log_entropy_weight], settings.actor_learning_rate)
-        self.log_multiplier = torch.ones((), requires_grad=True)
+        self.log_multiplier = torch.ones((), device=device, requires_grad=True)
         self.multiplier_optimizer = adam([self.log_multiplier], settings.critic_learning_rate)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
@@ -95,14 +95,14 @@ class CalQl(Learner):
     def _sample(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """Draw one action for each row of the actor's output: (..., 2A) -> (..., A), (...)."""
         shape = (*output.shape[:-1], output.shape[-1] // 2)
-        return tanh_gaussian(output, torch.randn(shape, generator=self.noise))
+        return tanh_gaussian(output, torch.randn(shape, generator=self.noise, device=self.device))
 
     def _other_actions(self, output: Tensor, next_output: Tensor) -> tuple[Tensor, Tensor]:
         """Draw K uniform actions, K of the policy at s and K of the policy at s', with their log densities."""
         count = self.settings.sampled_actions
         size, action_dim = len(output), output.shape[-1] // 2
-        uniform = 2 * torch.rand((size, count, action_dim), generator=self.noise) - 1  # (B, K, A)
-        density = torch.full((size, count), -action_dim * math.log(2))  # (B, K)
+        uniform = 2 * torch.rand((size, count, action_dim), generator=self.noise, device=self.device) - 1  # (B, K, A)
+        density = torch.full((size, count), -action_dim * math.log(2), device=self.device)  # (B, K)
         at_state = self._sample(output.unsqueeze(1).expand(-1, count, -1))
         at_next = self._sample(next_output.unsqueeze(1).expand(-1, count, -1))
         return torch.cat([uniform, at_state[0], at_next[0]], 1), torch.cat([density, at_state[1], at_next[1]], 1)

@@ -31,11 +31,11 @@ class IqlSettings(TrainingSettings):
 class Iql(Learner):
     """The algorithm; see `Learner`. The actor's learning rate falls to zero along a cosine, as in the authors' code."""
 
-    def __init__(self, settings: IqlSettings, state_dim: int, action_dim: int) -> None:
-        super().__init__(settings, state_dim, action_dim)
+    def __init__(self, settings: IqlSettings, state_dim: int, action_dim: int, device: str = "cpu") -> None:
+        super().__init__(settings, state_dim, action_dim, device)
         self.settings = settings
         generator = torch_generator(settings.seed, "near_expert", "value initialisation")
-        self.value = initialise(mlp((state_dim, *settings.critic_widths, 1)), generator)
+        self.value = initialise(mlp((state_dim, *settings.critic_widths, 1)), generator).to(device)
         self.value_optimizer = adam(self.value.parameters(), settings.critic_learning_rate)
         self.schedule = CosineAnnealingLR(self.actor_optimizer, settings.steps)
 

@@ -29,7 +29,7 @@ class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discrim
     """Settings of the near-expert: one algorithm and what it takes."""
 
 
-def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path) -> None:
+def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path, device: str = "cpu") -> None:
     """Train or import a near-expert and write it.
 
     Parameters
@@ -40,6 +40,8 @@ def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path
         Algorithm and its settings.
     out : Path
         ``.safetensors`` file to write.
+    device : str
+        Torch device to train on.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path
         inputs |= {"checkpoint": Path(chosen.checkpoint)}
         inputs |= {"statistics": Path(chosen.statistics.file)} if chosen.statistics else {}
     else:
-        near_expert, report = train_near_expert(dataset, chosen)
+        near_expert, report = train_near_expert(dataset, chosen, device)
         transitions = len(dataset.transitions)
     write_near_expert(
         out,
@@ -67,26 +69,27 @@ def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path
             "settings": chosen.model_dump(mode="json"),
             "transitions": transitions,
             "inputs": files.inputs(**inputs),
-            "training": {"seconds": clock.seconds(), "last_step": report},
+            "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
         },
     )
     log.info("%s: %s, %s s", out, chosen.algorithm, clock.seconds())
 
 
-def train_near_expert(dataset: Dataset, settings: TrainingSettings) -> tuple[NearExpert, dict[str, float]]:
+def train_near_expert(dataset: Dataset, settings: TrainingSettings, device: str) -> tuple[NearExpert, dict[str, float]]:
     """Train a near-expert; returns it, with q in the environment's units of reward, and what its last step reported."""
     state_dim, action_dim = dataset.transitions.observations.shape[1], dataset.transitions.actions.shape[1]
-    learner: Learner = LEARNERS[settings.algorithm](settings, state_dim, action_dim)
+    learner: Learner = LEARNERS[settings.algorithm](settings, state_dim, action_dim, device)
     scale = scale_of_returns(dataset) if settings.reward_scale is None else settings.reward_scale
-    report = train(learner, as_batch(dataset, settings.discount, scale), settings)
+    report = train(learner, as_batch(dataset, settings.discount, scale).to(device), settings)
     for critic in learner.critics:
         scale_output(critic, 1 / scale)
-    return NearExpert(dataset.task, dataset.normaliser, learner.actor, learner.critics), report
+    return NearExpert(dataset.task, dataset.normaliser, learner.actor.cpu(), learner.critics.cpu()), report
 
 
 @stage("near-expert", NearExpertSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artefact (.npz).")
 @click.option("--out", type=FILE, required=True, help="Near-expert to write (.safetensors).")
-def command(dataset: Path, out: Path, settings: NearExpertSettings) -> None:
+@click.option("--device", default="cpu", show_default=True, help="Torch device to train on, e.g. cuda.")
+def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str) -> None:
     """Train or import a near-expert policy and its critics."""
-    make_near_expert(dataset, settings, out)
+    make_near_expert(dataset, settings, out, device)

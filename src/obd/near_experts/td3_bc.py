@@ -23,20 +23,20 @@ class Td3BcSettings(TrainingSettings):
 class Td3Bc(Learner):
     """The algorithm; see `Learner`."""
 
-    def __init__(self, settings: Td3BcSettings, state_dim: int, action_dim: int) -> None:
-        super().__init__(settings, state_dim, action_dim)
+    def __init__(self, settings: Td3BcSettings, state_dim: int, action_dim: int, device: str = "cpu") -> None:
+        super().__init__(settings, state_dim, action_dim, device)
         self.settings = settings
         self.target_actor = copy.deepcopy(self.actor)
         self.step = 0
-        self.actor_loss = torch.zeros(())
+        self.actor_loss = torch.zeros((), device=device)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the critics and, every few steps, one of the actor and the targets."""
         settings = self.settings
         self.step += 1
         with torch.no_grad():
-            noise = settings.target_noise * torch.randn(batch.actions.shape, generator=self.noise)  # (B, A)
-            noise.clamp_(-settings.target_noise_limit, settings.target_noise_limit)
+            normal = torch.randn(batch.actions.shape, generator=self.noise, device=self.device)  # (B, A)
+            noise = (settings.target_noise * normal).clamp_(-settings.target_noise_limit, settings.target_noise_limit)
             next_actions = (self.target_actor(batch.next_states).tanh() + noise).clamp_(-1, 1)
             next_values = self.target_critics(batch.next_states, next_actions).amin(0)  # (B,)
             targets = batch.bootstrapped(next_values, settings.discount)

@@ -78,9 +78,13 @@ class Batch:
         return len(self.rewards)
 
     def draw(self, size: int, generator: torch.Generator) -> "Batch":
-        """Draw transitions uniformly, with replacement."""
-        rows = torch.randint(len(self), (size,), generator=generator)
+        """Draw transitions uniformly, with replacement; the generator is on the CPU."""
+        rows = torch.randint(len(self), (size,), generator=generator).to(self.rewards.device)
         return Batch(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def to(self, device: str) -> "Batch":
+        """Return the same transitions on a device."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
     def bootstrapped(self, next_values: Tensor, discount: float) -> Tensor:
         """Return r + gamma q(s', a'), without the second term after a terminal state: (B,)."""
@@ -153,17 +157,20 @@ class Learner(abc.ABC):
         Of the algorithm.
     state_dim, action_dim : int
         S and A.
+    device : str
+        Torch device.
     """
 
     outputs_per_action: ClassVar[int] = 1  # 2 for a stochastic actor: mean and log standard deviation
 
-    def __init__(self, settings: TrainingSettings, state_dim: int, action_dim: int) -> None:
+    def __init__(self, settings: TrainingSettings, state_dim: int, action_dim: int, device: str = "cpu") -> None:
+        self.device = device
+        self.noise = torch_generator(settings.seed, "near_expert", "noise", device=device)
         generator = torch_generator(settings.seed, "near_expert", "initialisation")
-        self.noise = torch_generator(settings.seed, "near_expert", "noise")
         actor_widths = (state_dim, *settings.actor_widths, self.outputs_per_action * action_dim)
         critic_widths = (state_dim + action_dim, *settings.critic_widths, 1)
-        self.actor = initialise(mlp(actor_widths), generator)
-        self.critics = Critics(initialise(mlp(critic_widths), generator) for _ in range(2))
+        self.actor = initialise(mlp(actor_widths), generator).to(device)
+        self.critics = Critics(initialise(mlp(critic_widths), generator) for _ in range(2)).to(device)
         self.target_critics = copy.deepcopy(self.critics)
         self.actor_optimizer = adam(self.actor.parameters(), settings.actor_learning_rate)
         self.critic_optimizer = adam(self.critics.parameters(), settings.critic_learning_rate)
@@ -222,7 +229,8 @@ def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str
     with logs.progress(settings.steps, settings.algorithm) as meter:
         for step in range(1, settings.steps + 1):
             report = learner.update(data.draw(settings.batch_size, generator))
-            values = {name: value.item() for name, value in report.items()}
+            # one transfer for all of them
+            values = dict(zip(report, torch.stack(list(report.values())).tolist(), strict=True))
             for name, value in values.items():
                 if not math.isfinite(value):
                     raise UserError(

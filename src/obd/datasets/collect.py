@@ -41,6 +41,7 @@ from obd.command import stage
 from obd.datasets.collection import COLLECTION_FILE
 from obd.datasets.minari_source import DATA_FOLDER, HDF5_FILE, new_dataset
 from obd.datasets.source import LEVELS, Level
+from obd.errors import UserError
 from obd.seeding import child_seed
 from obd.settings import Settings
 
@@ -260,9 +261,17 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If the environment does not exist or does not fit.
+        Before training, if the environment does not exist or does not fit, a whole episode does not fit into
+        `max_replay_transitions`, or `out` cannot be written.
     """
     clock = files.Clock()
+    envs.make(settings.env_id).close()
+    longest = gymnasium.spec(settings.env_id).max_episode_steps or 0
+    if settings.max_replay_transitions is not None and settings.max_replay_transitions < longest:
+        raise UserError(
+            f"max_replay_transitions: {settings.max_replay_transitions}: "
+            f"below the {longest} steps of one episode of {settings.env_id}"
+        )
     files.write_json(out / COLLECTION_FILE, {"kind": "unfinished collection"})  # fails now rather than after training
     policies, replay = _train(settings, seed)
     sets: dict[str, list[Episode]] = {}

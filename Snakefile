@@ -38,3 +38,5 @@ rule all:
         rules.synsets.input,
         rules.evaluations.input,
         rules.paper.input,
+    message:
+        "Everything is there: tables and figures in results/paper/"

@@ -55,3 +55,5 @@ rule dataset:
 rule datasets:
     input:
         [paths(file, experiment.tasks()) for file in rules.dataset.output],
+    message:
+        "All datasets are there"

@@ -38,3 +38,5 @@ rule distill:
 rule synsets:
     input:
         [paths(file, experiment.synsets()) for file in rules.distill.output],
+    message:
+        "All synsets are there"

@@ -55,3 +55,5 @@ rule evaluations:
     input:
         [paths(file, experiment.evaluations()) for file in rules.evaluate.output],
         [paths(file, experiment.whole_data()) for file in rules.evaluate_whole_data.output],
+    message:
+        "All evaluations are there"

@@ -55,3 +55,5 @@ rule card:
 rule near_experts:
     input:
         [paths(file, experiment.near_experts()) for file in [*rules.near_expert.output, *rules.card.output]],
+    message:
+        "All near-experts and their cards are there"

@@ -64,14 +64,20 @@ rule figure:
 rule tables:
     input:
         [paths(file, experiment.tables()) for file in rules.table.output],
+    message:
+        "All tables are there"
 
 
 rule figures:
     input:
         [paths(file, experiment.figures()) for file in rules.figure.output],
+    message:
+        "All figures are there"
 
 
 rule paper:
     input:
         rules.tables.input,
         rules.figures.input,
+    message:
+        "All tables and figures are there"

@@ -17,7 +17,7 @@ READY  := $(VENV)/.installed
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run check install test lint format constraints clean clean-results clean-environment
+.PHONY: help run dry-run check install test lint format readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ format: $(READY)  ## bring every file into the project's format
 	ruff check --fix
 	ruff format
 	snakefmt Snakefile workflow
+
+readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
+	python docs/publish_results.py
 
 constraints: $(READY)  ## write the versions installed now into constraints.txt
 	@{ sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new

@@ -126,7 +126,7 @@ def test_layers_of_one_dimension_are_refused():
         from_layers([(np.zeros(3), np.zeros(3))], "made")
 
 
-def test_dimensions_are_checked_against_a_dataset(tmp_path):
-    make().check_fits(tmp_path, S, A, "dataset")
-    with pytest.raises(UserError, match="takes 3 state and gives 2 action dimensions; dataset has 3 and 1"):
-        make().check_fits(tmp_path, S, 1, "dataset")
+def test_states_of_another_task_are_refused():
+    for use in (make().actions, lambda states: make().q(states, torch.zeros(7, A))):
+        with pytest.raises(UserError, match=r"near-expert of made: takes 3 state dimensions; .* shape \(7, 4\)"):
+            use(np.zeros((7, 4)))

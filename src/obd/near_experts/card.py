@@ -13,7 +13,6 @@ from pydantic import Field
 
 from obd import envs, files, logs
 from obd.command import FILE, stage
-from obd.errors import UserError
 from obd.evaluate import returns_table
 from obd.near_experts.networks import KIND, NearExpert, read_near_expert
 from obd.near_experts.training import discounted_returns
@@ -113,20 +112,8 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
 
 
 def record(near_expert: NearExpert, env_seeds: list[int]) -> list[Trajectory]:
-    """Run one episode of the deterministic policy for each reset seed.
-
-    Raises
-    ------
-    UserError
-        If the near-expert does not fit its environment.
-    """
+    """Run one episode of the deterministic policy for each reset seed."""
     env = envs.make(near_expert.task.env_id)
-    needed = env.observation_space.shape, env.action_space.shape
-    if needed != ((near_expert.state_dim,), (near_expert.action_dim,)):
-        raise UserError(
-            f"near-expert: takes {near_expert.state_dim} state and gives {near_expert.action_dim} action dimensions; "
-            f"{near_expert.task.env_id} has the shapes {needed[0]} and {needed[1]}"
-        )
     with logs.progress(len(env_seeds), "rollouts", "episode") as meter:
         trajectories = []
         for env_seed in env_seeds:

@@ -1,7 +1,7 @@
 """IQL: values of the data's good actions by expectile regression, and a policy cloned with advantage weights.
 
 Kostrikov, Nair and Levine, arXiv 2110.06169. The policy is deterministic: with a fixed standard deviation the weighted
-log-likelihood of a Gaussian is a weighted squared error.
+log-likelihood of a Gaussian is a weighted squared error. Initial weights are orthogonal, as for all algorithms here.
 """
 
 from typing import Literal

@@ -112,9 +112,13 @@ class NearExpert:
         -------
         Tensor of shape (N, A)
             Actions in [-1, 1]; ``normaliser.raw_actions`` gives them in the environment's units.
+
+        Raises
+        ------
+        UserError
+            If the states have another dimension.
         """
-        pieces = self.normaliser.states(raw_states).split(ROWS_AT_ONCE)
-        return torch.cat([self.actor(piece)[:, : self.action_dim].tanh() for piece in pieces])
+        return torch.cat([self.actor(piece)[:, : self.action_dim].tanh() for piece in self._pieces(raw_states)])
 
     @torch.no_grad()
     def q(self, raw_states: np.ndarray, actions: Tensor) -> Tensor:
@@ -131,23 +135,24 @@ class NearExpert:
         -------
         Tensor of shape (n_critics, N)
             Values, in the environment's units of reward.
-        """
-        pieces = zip(self.normaliser.states(raw_states).split(ROWS_AT_ONCE), actions.split(ROWS_AT_ONCE), strict=True)
-        return torch.cat([self.critics(*piece) for piece in pieces], -1)
-
-    def check_fits(self, path: Path, state_dim: int, action_dim: int, other: str) -> None:
-        """Check the dimensions against those of something it is to be used with.
 
         Raises
         ------
         UserError
-            If they differ; the message names `path` (where this near-expert comes from) and `other`.
+            If the states have another dimension.
         """
-        if (self.state_dim, self.action_dim) != (state_dim, action_dim):
+        pieces = zip(self._pieces(raw_states), actions.split(ROWS_AT_ONCE), strict=True)
+        return torch.cat([self.critics(*piece) for piece in pieces], -1)
+
+    def _pieces(self, raw_states: np.ndarray) -> tuple[Tensor, ...]:
+        """Standardise states and split them."""
+        if raw_states.shape[1:] != (self.state_dim,):
             raise UserError(
-                f"{path}: takes {self.state_dim} state and gives {self.action_dim} action dimensions; "
-                f"{other} has {state_dim} and {action_dim}"
+                f"near-expert of {self.task.name}: takes {self.state_dim} state dimensions; it was given "
+                f"states of shape {raw_states.shape}"
             )
+        states: tuple[Tensor, ...] = self.normaliser.states(raw_states).split(ROWS_AT_ONCE)
+        return states
 
 
 def widths(network: nn.Module) -> list[int]:

@@ -1,4 +1,7 @@
-"""TD3+BC: a deterministic policy that maximises q and stays near the data (Fujimoto and Gu, arXiv 2106.06860)."""
+"""TD3+BC: a deterministic policy that maximises q and stays near the data (Fujimoto and Gu, arXiv 2106.06860).
+
+Differs from the authors' code in one thing: initial weights are orthogonal, as for all algorithms here.
+"""
 
 import copy
 from typing import Literal
@@ -46,8 +49,9 @@ class Td3Bc(Learner):
         if self.step % settings.steps_per_actor_update == 0:
             actions = self.actor(batch.states).tanh()  # (B, A)
             values = self.critics[0](torch.cat([batch.states, actions], -1))  # (B, 1)
-            self.actor_loss = actor_loss(values, actions, batch.actions, settings.alpha)
-            minimise(self.actor_loss, self.actor_optimizer)
+            loss = actor_loss(values, actions, batch.actions, settings.alpha)
+            minimise(loss, self.actor_optimizer)
+            self.actor_loss = loss.detach()
             follow(self.target_critics, self.critics, settings.target_rate)
             follow(self.target_actor, self.actor, settings.target_rate)
         return {"critic_loss": critic_loss, "actor_loss": self.actor_loss}

@@ -28,6 +28,8 @@ GOOD = {
     },
     "collections": {"sac": {"env_id": "Hopper-v5", "levels": ["medium"]}},
     "distill": {"steps": 100},
+    "whole_data": {},
+    "overrides": [{"tasks": "own", "whole_data": {"policies": 3}}],
 }
 
 BAD = [
@@ -102,6 +104,9 @@ BAD = [
         "overrides[0].evaluate.episodes: 0: should be greater",
     ),
     ("overrides", [{"whole_data": {"clone": 3}}], "overrides[0].whole_data.clone: 3: should be an object"),
+    ("whole_data", None, "overrides[0].whole_data: has no effect; whole_data itself is null"),
+    ("synset_sizes", [16, 256], "report.table.n_pairs: null: there are several synset_sizes; allowed: 16, 256"),
+    ("report.figure.n_pairs", 16, "report.figure.n_pairs: 16: not in synset_sizes; allowed: 256"),
     ("evaluate.clone.architecture", "mlp_9", "evaluate.clone.architecture: \"mlp_9\": should be 'mlp_2', 'mlp_3'"),
     ("evaluate.policies", 0, "evaluate.policies: 0: should be greater than or equal to 1"),
     ("whole_data", True, "whole_data: true: should be an object"),

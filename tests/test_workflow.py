@@ -105,7 +105,13 @@ def experiment(**config):
 
 
 def test_jobs():
-    jobs = experiment(objectives=["random", "pbc"], synset_sizes=[16, 256], seeds=[0], random_seeds=[0, 1, 2])
+    jobs = experiment(
+        objectives=["random", "pbc"],
+        synset_sizes=[16, 256],
+        seeds=[0],
+        random_seeds=[0, 1, 2],
+        report={"table": {"n_pairs": 16}, "figure": {"n_pairs": 16}},
+    )
     assert len(jobs.synsets()) == 3 * 2 * (1 + 3)
     assert {"task": "file", "objective": "random", "size": 16, "seed": 2} in jobs.synsets()
     assert {"task": "file", "objective": "pbc", "size": 16, "seed": 2} not in jobs.synsets()
@@ -193,7 +199,7 @@ def test_later_files_and_the_command_line_are_laid_over(tmp_path, monkeypatch):
         ["a.yaml", tmp_path / "b.yaml"], {"synset_sizes": ["16"], "distill": {"steps": "800"}}
     ).config
     assert (config.seeds, config.synset_sizes, config.distill.steps) == ((1,), (16,), 800)
-    with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml: seeds: 3: should be a valid array$"):
+    with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml, --config: seeds: 3: should be a valid array$"):
         Experiment.load(["a.yaml", "b.yaml"], {"seeds": 3})
 
 

@@ -188,7 +188,16 @@ def _misfits(config: Config) -> Iterator[str]:
         needy = [objective for objective in config.objectives if objective in NEED_NEAR_EXPERT]
         if needy and task.near_expert is None:
             yield f"tasks.{name}.near_expert: missing; objective {needy[0]} needs one (or take it out of objectives)"
+    sizes = ", ".join(map(str, config.synset_sizes))
+    for name in ("table", "figure"):
+        n_pairs = getattr(config.report, name).n_pairs
+        if n_pairs is None and len(config.synset_sizes) > 1:
+            yield f"report.{name}.n_pairs: null: there are several synset_sizes; allowed: {sizes}"
+        if n_pairs is not None and n_pairs not in config.synset_sizes:
+            yield f"report.{name}.n_pairs: {n_pairs}: not in synset_sizes; allowed: {sizes}"
     for index, override in enumerate(config.overrides):
+        if override.whole_data and config.whole_data is None:
+            yield f"overrides[{index}].whole_data: has no effect; whole_data itself is null"
         for pattern in override.patterns():
             if not fnmatch.filter(config.tasks, pattern):
                 tasks = ", ".join(config.tasks)

@@ -149,9 +149,10 @@ class Experiment:
         command_line : mapping, optional
             Values of ``snakemake --config``, laid over all.
         """
-        names = [os.path.relpath(file) for file in files]
-        layers = [*(load_yaml(Path(name)) for name in names), typed(command_line or {})]
-        return cls(Config.parse(functools.reduce(merge, layers), ", ".join(names)))
+        layers = {os.path.relpath(file): load_yaml(Path(os.path.relpath(file))) for file in files}
+        if command_line:
+            layers["--config"] = typed(command_line)
+        return cls(Config.parse(functools.reduce(merge, layers.values()), ", ".join(layers)))
 
     def tasks(self) -> list[Job]:
         """Return the jobs of the dataset stage."""

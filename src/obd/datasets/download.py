@@ -110,9 +110,11 @@ def _attempt(url: str, part: Path) -> None:
             raise UserError(f"{url}: the server sends a web page instead of the file")
         resumed = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {held}-")
         if response.status_code == 206 and not resumed:
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise requests.ConnectionError("the server sends another range than the wanted one")
-        held = held if resumed else 0
+        if not resumed:
+            held = 0
+            part.unlink(missing_ok=True)  # before its validator changes: a kill in between must not mix two files
         etag = response.headers.get("ETag", "")
         # a weak ETag may stand for other bytes
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")

@@ -1,5 +1,6 @@
 """Collecting, in a tiny form: what is recorded is what happened, the same seed gives the same bytes."""
 
+import shlex
 from pathlib import Path
 
 import gymnasium
@@ -11,7 +12,7 @@ from obd import files
 from obd.datasets import collect as module
 from obd.datasets.collect import CollectSettings, Episode, Recorder, collect, command_line, dataset_id, spread
 from obd.errors import UserError
-from obd.settings import parse
+from obd.settings import assignments, parse
 
 TINY = {
     "env_id": "InvertedPendulum-v5",
@@ -213,6 +214,14 @@ def test_command_line_names_what_was_given():
     chosen = parse(CollectSettings, {"levels": ["medium_replay"], "medium_steps": 7, "env_id": "A-v1"}, "test")
     options = "--set env_id=A-v1 --set 'levels=[\"medium_replay\"]' --set medium_steps=7"
     assert command_line(chosen, 3) == f"obd collect --out DIR --seed 3 --threads 1 {options}"
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1.5e-7, 3e-4, 0.1, 12.0])
+def test_command_line_gives_the_same_settings_again(rate):
+    chosen = settings(learning_rate=rate, reference_returns=[-1e-6, 1e16], max_replay_transitions=None)
+    words = shlex.split(command_line(chosen, 3))
+    given = [value for option, value in zip(words, words[1:], strict=False) if option == "--set"]
+    assert parse(CollectSettings, assignments(given), "test") == chosen
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ Rollouts sample from the stochastic policy, as in D4RL.
 import copy
 import json
 import logging
+import re
 import shlex
 import warnings
 from collections.abc import Sequence
@@ -235,9 +236,8 @@ class _Training(BaseCallback):
         reference = self._settings.returns_for_scores
         if self._settings.medium_score is None or reference is None or len(self._returns) < RECENT_EPISODES:
             return False
-        return (
-            100 * (self._recent_return() - reference[0]) / (reference[1] - reference[0]) >= self._settings.medium_score
-        )
+        random, expert = reference
+        return 100 * (self._recent_return() - random) / (expert - random) >= self._settings.medium_score
 
 
 def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
@@ -306,7 +306,9 @@ def command_line(settings: CollectSettings, seed: int) -> str:
     given = {key: value for key, value in settings.model_dump(mode="json").items() if key in settings.model_fields_set}
     words = ["obd", "collect", "--out", "DIR", "--seed", str(seed), "--threads", str(torch.get_num_threads())]
     for key, value in given.items():
-        words += ["--set", f"{key}={json.dumps(value)}" if not isinstance(value, str) else f"{key}={value}"]
+        # YAML, which --set is, takes 1e-05 for text and 1.0e-05 for a number
+        text = value if isinstance(value, str) else re.sub(r"(?<![\d.])(\d+)e", r"\1.0e", json.dumps(value))
+        words += ["--set", f"{key}={text}"]
     return shlex.join(words)
 
 

@@ -1,5 +1,6 @@
 """Collecting, in a tiny form: what is recorded is what happened, the same seed gives the same bytes."""
 
+import itertools
 import shlex
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def test_command_line_names_what_was_given():
 def test_command_line_gives_the_same_settings_again(rate):
     chosen = settings(learning_rate=rate, reference_returns=[-1e-6, 1e16], max_replay_transitions=None)
     words = shlex.split(command_line(chosen, 3))
-    given = [value for option, value in zip(words, words[1:], strict=False) if option == "--set"]
+    given = [value for option, value in itertools.pairwise(words) if option == "--set"]
     assert parse(CollectSettings, assignments(given), "test") == chosen
 
 

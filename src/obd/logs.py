@@ -67,5 +67,6 @@ def progress(total: int, description: str, unit: str = "step", initial: int = 0)
         file=_LineStream(logging.getLogger(__name__)),
         mininterval=SECONDS_BETWEEN_LINES,
         maxinterval=SECONDS_BETWEEN_LINES,
-        bar_format="{desc}: {n_fmt}/{total_fmt}{unit} ({percentage:.0f} %), {rate_noinv_fmt}, {elapsed} gone, {remaining} left{postfix}",
+        bar_format="{desc}: {n_fmt}/{total_fmt}{unit} ({percentage:.0f} %), "
+        "{rate_noinv_fmt}, {elapsed} gone, {remaining} left{postfix}",
     )

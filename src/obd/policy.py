@@ -93,9 +93,7 @@ def initialise(
 
     Returns
     -------
-
-    Parameters
-    ----------
+    initial : Parameters
         float32, on the CPU.
     """
     parameters = Parameters.zeros(architecture.widths(state_dim, action_dim), runs, dtype=torch.float32, device="cpu")

@@ -92,9 +92,7 @@ class Unroll:
 
         Returns
         -------
-
-        Parameters
-        ----------
+        trained : Parameters
             After T steps: a view of the buffers, valid until the next call.
         """
         self._states = states

@@ -71,7 +71,7 @@ BAD = [
     ("seeds", [True], "seeds[0]: true: should be a valid integer"),
     ("random_seeds", [2, 2], "random_seeds: 2 stands there twice"),
     ("random_seeds", [-1], "random_seeds[0]: -1: should be greater than or equal to 0"),
-    ("distill.step", 5, "distill.step: unknown key (did you mean 'steps'?); allowed: checkpoint_minutes, inner, "),
+    ("distill.step", 5, "distill.step: unknown key (did you mean 'steps'?); allowed: inner, outer, "),
     ("distill.steps", "many", 'distill.steps: "many": should be a valid integer'),
     ("distill.steps", 50, 'distill: {"steps": 50}: snapshot_every 100 is more than steps 50'),
     (

@@ -71,7 +71,6 @@ class DistillSettings(Settings):
     inner: InnerSettings = Field(InnerSettings(), description="inner loop")
     outer: OuterSettings = Field(OuterSettings(), description="outer loop")
     weighting: WeightSettings = Field(WeightSettings(), description="weights of Av-PBC")
-    checkpoint_minutes: float = Field(3.0, gt=0, description="minutes between two checkpoints of the whole state")
 
     @model_validator(mode="after")
     def _snapshots_fit(self) -> "DistillSettings":
@@ -340,6 +339,7 @@ def distill(
     settings: DistillSettings,
     out: Path,
     device: str = "cpu",
+    checkpoint_minutes: float = 3.0,
 ) -> None:
     """Distil a dataset into a synset and write it, with ``metrics.csv`` beside it.
 
@@ -361,6 +361,8 @@ def distill(
         Synset to write.
     device : str
         Torch device.
+    checkpoint_minutes : float
+        Minutes between two checkpoints of the whole state.
 
     Raises
     ------
@@ -398,7 +400,7 @@ def distill(
             "inputs": files.inputs(**inputs),
             "versions": files.versions(),
         }
-        _run(loop, Checkpoint(out, identity))
+        _run(loop, Checkpoint(out, identity), checkpoint_minutes)
         steps, kept = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)
         metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
     synset = Synset(
@@ -423,7 +425,7 @@ def distill(
         Checkpoint(out, {}).remove()
 
 
-def _run(loop: OuterLoop, checkpoint: Checkpoint) -> None:
+def _run(loop: OuterLoop, checkpoint: Checkpoint, checkpoint_minutes: float) -> None:
     """Advance to the last step, with progress, checkpoints and a watch on divergence."""
     checkpoint.restore(loop)
     steps, saved = loop.settings.steps, time.monotonic()
@@ -435,7 +437,7 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint) -> None:
                 loop.check()
                 _, loss, norm, rate = loop.metrics[loop.step - 1].tolist()
                 meter.set_postfix_str(f", loss {loss:.4g}, gradient norm {norm:.3g}, lr {rate:.3g}", refresh=False)
-            if time.monotonic() - saved > 60 * loop.settings.checkpoint_minutes:
+            if time.monotonic() - saved > 60 * checkpoint_minutes:
                 checkpoint.save(loop)
                 saved = time.monotonic()
 
@@ -447,6 +449,7 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint) -> None:
 @click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device, e.g. cuda.")
+@click.option("--checkpoint-minutes", default=3.0, show_default=True, help="Minutes between two checkpoints.")
 @click.option("--out", type=FILE, required=True, help="Synset to write (.npz).")
 def command(
     settings: DistillSettings,
@@ -456,7 +459,8 @@ def command(
     size: int,
     seed: int,
     device: str,
+    checkpoint_minutes: float,
     out: Path,
 ) -> None:
     """Distil a dataset into a synset by one objective, or select a random synset."""
-    distill(dataset, near_expert, objective, size, seed, settings, out, device)
+    distill(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes)

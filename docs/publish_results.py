@@ -1,0 +1,28 @@
+"""Copy the default run's tables and figures to docs/results and put Table 1 into the README: ``make readme``."""
+
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ["table_1.md", "table_1.csv", "figure_1.png", "policy_spread.png"]
+START, END = "<!-- results: written by `make readme` from docs/results -->\n", "<!-- end of results -->"
+
+
+def block(readme: str) -> str:
+    """Return what stands between the two marks of the README."""
+    return readme.partition(START)[2].partition(END)[0]
+
+
+def main() -> None:
+    """Publish."""
+    target = ROOT / "docs/results"
+    target.mkdir(exist_ok=True)
+    for name in PUBLISHED:
+        shutil.copy(ROOT / "results/paper" / name, target / name)
+    path = ROOT / "README.md"
+    text = path.read_text()
+    path.write_text(text.replace(START + block(text) + END, START + (target / "table_1.md").read_text() + END))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The README shows what the files in the repository say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_readmes_table_is_the_published_one():
+    text = (ROOT / "README.md").read_text()
+    shown = text.partition("from docs/results -->\n")[2].partition("<!-- end of results -->")[0]
+    assert shown == (ROOT / "docs/results/table_1.md").read_text()
+    assert "Av-PBC" in shown
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/deviations.md", "benchmarks/README.md", "data/README.md"])
+def test_links_inside_the_repository_lead_somewhere(page):
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []

@@ -1,5 +1,7 @@
 """What the offline-RL algorithms share: returns, batches, updates, and the end of a diverging training."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,20 @@ def test_a_target_moves_by_its_rate():
 def test_the_critics_loss_is_a_mean_over_transitions_and_a_sum_over_critics():
     values = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
     assert squared_error(values, torch.tensor([0.0, 2.0])).item() == (1 + 0) / 2 + (9 + 9) / 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("constant", [0.4] * 4), ("cosine", [0.2 * (1 + math.cos(math.pi * step / 4)) for step in range(4)])],
+)
+def test_the_actors_learning_rate_follows_its_schedule(schedule, expected):
+    settings = Td3BcSettings(algorithm="td3_bc", steps=4, actor_learning_rate=0.4, actor_schedule=schedule)
+    learner, rates = Td3Bc(settings, 2, 1), []
+    learner.update = lambda batch: {
+        "rate": torch.tensor(rates.append(learner.actor_optimizer.param_groups[0]["lr"]) or 0)
+    }
+    train(learner, as_batch(make_dataset_of_three_episodes(), 0.99, 1.0), settings)
+    assert np.allclose(rates, expected)
 
 
 def test_divergence_names_step_and_setting():

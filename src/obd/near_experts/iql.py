@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from obd.near_experts.networks import initialise, mlp
 from obd.near_experts.training import Batch, Learner, TrainingSettings, adam, follow, minimise, squared_error
@@ -23,13 +22,16 @@ class IqlSettings(TrainingSettings):
     reward_scale: float | None = Field(
         None, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
     )
+    actor_schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="the actor's learning rate over the steps; cosine ends at 0"
+    )
     expectile: float = Field(0.7, gt=0, lt=1, description="expectile of the state value; 0.5 is the mean")
     inverse_temperature: float = Field(3.0, ge=0, description="advantages are multiplied by it (the paper's beta)")
     weight_limit: float = Field(100.0, gt=0, description="largest weight of a transition in the actor's loss")
 
 
 class Iql(Learner):
-    """The algorithm; see `Learner`. The actor's learning rate falls to zero along a cosine, as in the authors' code."""
+    """The algorithm; see `Learner`."""
 
     def __init__(self, settings: IqlSettings, state_dim: int, action_dim: int, device: str = "cpu") -> None:
         super().__init__(settings, state_dim, action_dim, device)
@@ -37,7 +39,6 @@ class Iql(Learner):
         generator = torch_generator(settings.seed, "near_expert", "value initialisation")
         self.value = initialise(mlp((state_dim, *settings.critic_widths, 1)), generator).to(device)
         self.value_optimizer = adam(self.value.parameters(), settings.critic_learning_rate)
-        self.schedule = CosineAnnealingLR(self.actor_optimizer, settings.steps)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the state value, the critics, the targets and the actor."""
@@ -57,7 +58,6 @@ class Iql(Learner):
         errors = (self.actor(batch.states).tanh() - batch.actions).square().sum(-1)  # (B,)
         actor_loss = (weights * errors).mean()
         minimise(actor_loss, self.actor_optimizer)
-        self.schedule.step()
         return {"value_loss": value_loss, "critic_loss": critic_loss, "actor_loss": actor_loss}
 
 

@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -44,6 +44,9 @@ class TrainingSettings(Settings):
     )
     target_rate: float = Field(5e-3, gt=0, le=1, description="rate at which target networks follow, per update")
     actor_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the actor")
+    actor_schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="the actor's learning rate over the steps; cosine ends at 0"
+    )
     critic_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the critics")
     actor_widths: Widths = Field((256, 256), description="hidden widths of the actor")
     critic_widths: Widths = Field((256, 256), description="hidden widths of each of the two critics")
@@ -202,6 +205,13 @@ def squared_error(values: Tensor, targets: Tensor) -> Tensor:
     return (values - targets).square().mean(-1).sum()
 
 
+def actor_learning_rate(settings: TrainingSettings, steps_done: int) -> float:
+    """Return the actor's learning rate for the next step."""
+    if settings.actor_schedule == "constant":
+        return settings.actor_learning_rate
+    return settings.actor_learning_rate * (1 + math.cos(math.pi * steps_done / settings.steps)) / 2
+
+
 def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str, float]:
     """Run an algorithm on a dataset.
 
@@ -212,7 +222,7 @@ def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str
     data : Batch
         The whole dataset.
     settings : TrainingSettings
-        ``seed``, ``steps`` and ``batch_size`` are used here.
+        ``seed``, ``steps``, ``batch_size`` and ``actor_schedule`` are used here.
 
     Returns
     -------
@@ -228,6 +238,8 @@ def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str
     values: dict[str, float] = {}
     with logs.progress(settings.steps, settings.algorithm) as meter:
         for step in range(1, settings.steps + 1):
+            for group in learner.actor_optimizer.param_groups:
+                group["lr"] = actor_learning_rate(settings, step - 1)
             report = learner.update(data.draw(settings.batch_size, generator))
             # one transfer for all of them
             values = dict(zip(report, torch.stack(list(report.values())).tolist(), strict=True))

@@ -11,12 +11,10 @@ from obd import files
 from obd.datasets import minari_source
 from obd.datasets.collect import CollectSettings, command_line
 from obd.datasets.minari_source import MinariSettings
-from obd.envs import D4RL_RETURNS
-from obd.pairs import Task
-from obd.settings import parse
+from obd.settings import load_yaml, parse
 
 DATA = Path(__file__).parents[1] / "data"
-ID = "obd/halfcheetah/medium_replay-v0"
+ID = "obd/swimmer/medium_replay-v0"
 README = (DATA / "README.md").read_text()
 
 
@@ -38,14 +36,12 @@ def test_readme_says_what_is_there(loaded):
     assert readme_row("episodes").startswith(f"{len(returns)}, of 1000 steps each")
     assert (np.bincount(transitions.episode) == 1000).all()
     assert not transitions.terminated.any()
-    assert transitions.observations.shape[1:] == (17,)
-    assert transitions.actions.shape[1:] == (6,)
+    assert transitions.observations.shape[1:] == (8,)
+    assert transitions.actions.shape[1:] == (2,)
     assert readme_row("return") == f"{returns.min():.1f} to {returns.max():.1f}, mean {returns.mean():.1f}"
-    scores = Task("halfcheetah", "HalfCheetah-v5", D4RL_RETURNS["HalfCheetah"]).score(returns)
-    assert readme_row("score") == f"{scores.min():.1f} to {scores.max():.1f}, mean {scores.mean():.1f}"
     assert readme_row("sha256") == f"`{loaded.origin['sha256']}`"
     assert readme_row("environment").startswith(str(loaded.env_id))
-    assert loaded.reference_returns == D4RL_RETURNS["HalfCheetah"]
+    assert loaded.reference_returns == (0.0, 360.0)
 
 
 def test_it_is_what_the_documented_command_records(loaded):
@@ -54,15 +50,17 @@ def test_it_is_what_the_documented_command_records(loaded):
     assert facts["sha256"] == loaded.origin["sha256"]
     command = collection["command"].replace("DIR", "data/minari")
     assert command in README
-    given = {"env_id": "HalfCheetah-v5", "levels": ["medium_replay"]}
-    given |= {"medium_steps": 150_000, "max_replay_transitions": 50_000}
+    given = {"env_id": "Swimmer-v5", "levels": ["medium_replay"], "reference_returns": [0.0, 360.0]}
+    given |= {"medium_steps": 40_000, "random_steps": 2_000}
     settings = parse(CollectSettings, given, "test")
     assert command_line(settings, collection["seed"]) == collection["command"]
     assert settings.model_dump(mode="json") == collection["settings"]  # today's defaults are those it was made with
     training = np.array(collection["training"]["returns"])
-    np.testing.assert_allclose(loaded.transitions.episode_returns(), training[2::3], atol=0.01)  # every third
-    (last_ten,) = re.findall(r"mean return of the last ten is (\d+)", README)
-    assert int(last_ten) == round(training[-10:].mean())
+    np.testing.assert_allclose(loaded.transitions.episode_returns(), training, atol=0.01)
+    (last_ten,) = re.findall(r"mean return of the last ten is ([\d.]+);", README)
+    assert last_ten == f"{training[-10:].mean():.1f}"
+    task = load_yaml(DATA.parent / "config.yaml")["tasks"]["swimmer_medium_replay"]
+    assert task["dataset"]["reference_returns"] == [0.0, float(last_ten)]
 
 
 def test_size_and_privacy():

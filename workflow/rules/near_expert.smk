@@ -13,6 +13,8 @@ rule near_expert:
         "timings/near_experts/{task}/near_expert.tsv"
     conda:
         "../../environment.yml"
+    # most of the rest waits for it
+    priority: 10
     threads: 1
     resources:
         mem_mb=growing(4000),

@@ -11,10 +11,10 @@ rule near_expert:
         "logs/near_experts/{task}/near_expert.log",
     benchmark:
         "timings/near_experts/{task}/near_expert.tsv"
-    conda:
-        "../../environment.yml"
     # most of the rest waits for it
     priority: 10
+    conda:
+        "../../environment.yml"
     threads: 1
     resources:
         mem_mb=growing(4000),

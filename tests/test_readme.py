@@ -15,7 +15,9 @@ def test_the_readmes_table_is_the_published_one():
     assert "Av-PBC" in shown
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/deviations.md", "benchmarks/README.md", "data/README.md", "results/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/deviations.md", "benchmarks/README.md", "data/README.md", "results/README.md"]
+)
 def test_links_inside_the_repository_lead_somewhere(page):
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())

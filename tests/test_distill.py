@@ -3,7 +3,6 @@
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -224,4 +223,3 @@ def test_settings_refuse_snapshots_beyond_the_steps():
     with pytest.raises(ValueError, match="snapshot_every 9 is more than steps 6"):
         small_settings(steps=6, every=9)
     assert WeightSettings().form == "mean_one"
-    assert isinstance(pd.DataFrame(), pd.DataFrame)

@@ -372,7 +372,7 @@ def distill(
     clock = files.Clock()
     dataset = read_dataset(dataset_path)
     pairs = select(dataset, size, seed)
-    inputs = {"dataset": dataset_path}
+    read = files.inputs(dataset=dataset_path)
     facts: dict[str, Any] = {}
     if objective == RANDOM:
         steps, kept = [0], (pairs[0][None], pairs[1][None])
@@ -383,7 +383,7 @@ def distill(
             if near_expert_path is None:
                 raise UserError(f"--near-expert: missing; objective {objective} needs one")
             near_expert = read_near_expert(near_expert_path)
-            inputs["near_expert"] = near_expert_path
+            read |= files.inputs(near_expert=near_expert_path)
         columns = OBJECTIVES[objective](dataset, near_expert, settings.weighting)
         weights = columns.weights.double()
         facts["weights"] = {"mean": weights.mean().item(), "min": weights.min().item(), "max": weights.max().item()}
@@ -397,7 +397,7 @@ def distill(
             "objective": objective,
             "seed": seed,
             "size": size,
-            "inputs": files.inputs(**inputs),
+            "inputs": read,
             "versions": files.versions(),
         }
         _run(loop, Checkpoint(out, identity), checkpoint_minutes)
@@ -414,7 +414,7 @@ def distill(
     )
     provenance = {
         "settings": settings.model_dump(),
-        "inputs": files.inputs(**inputs),
+        "inputs": read,
         "device": device,
         "seconds": clock.seconds(),
         **facts,

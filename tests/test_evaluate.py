@@ -8,9 +8,10 @@ import torch
 from obd import envs, files
 from obd.distill import DistillSettings, distill
 from obd.errors import UserError
-from obd.evaluate import CloneSettings, EvaluateSettings, clone, evaluate
+from obd.evaluate import CloneSettings, EvaluateSettings, TrainedPolicies, clone, evaluate
+from obd.pairs import Normaliser
 from obd.policy import ARCHITECTURES, initialise
-from obd.rollout import rollout
+from obd.rollout import record, rollout
 from obd.seeding import torch_generator
 from small import write_small_inputs
 
@@ -98,6 +99,44 @@ def test_rollouts_equal_a_plain_loop(env_id, workers):
             assert found.lengths[policy, episode] == length
     if env_id == "InvertedPendulum-v5":
         assert len(set(found.lengths.ravel())) > 1, "episodes of different lengths are the case to test"
+
+
+@pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "Hopper-v5"])
+def test_trained_policies_act_alike_alone_and_together(env_id):
+    env = envs.make(env_id)
+    low, high = envs.action_bounds(env)
+    dims = env.observation_space.shape[0], len(low)
+    parameters = initialise(ARCHITECTURES["mlp_4"], *dims, 3, torch_generator(0))
+    normaliser = Normaliser(np.zeros(dims[0], np.float32), np.ones(dims[0], np.float32), low, high)
+    together = TrainedPolicies(parameters, "mlp_4", normaliser)
+    seeds = np.arange(12).reshape(3, 4)
+    found = rollout(together, env_id, seeds)
+    shared = rollout(together, env_id, seeds, workers=2)
+    assert (found.returns == shared.returns).all()
+    for policy in range(3):
+        alone = TrainedPolicies(parameters[policy : policy + 1], "mlp_4", normaliser)
+        for episode in range(2):
+            observation, _ = env.reset(seed=int(seeds[policy, episode]))
+            total, over = 0.0, False
+            while not over:
+                action = np.clip(alone(observation[None, None])[0, 0], low, high)
+                observation, reward, terminated, truncated, _ = env.step(action)
+                total, over = total + float(reward), terminated or truncated
+            assert found.returns[policy, episode] == total
+
+
+def test_recording_keeps_every_step_of_every_episode():
+    seeds = np.array([[3, 4, 5], [6, 7, 8]])
+    plain, recorded = rollout(gains, "InvertedPendulum-v5", seeds), record(gains, "InvertedPendulum-v5", seeds)
+    assert [[len(trajectory) for trajectory in row] for row in recorded] == plain.lengths.tolist()
+    assert [[trajectory.rewards.sum() for trajectory in row] for row in recorded] == plain.returns.tolist()
+    env = envs.make("InvertedPendulum-v5")
+    observation, _ = env.reset(seed=7)
+    trajectory = recorded[1][1]
+    for state in trajectory.observations:
+        assert (state == observation).all()
+        observation, _, terminated, _, _ = env.step(np.clip(-2 * observation[2:3], *envs.action_bounds(env)))
+    assert terminated == trajectory.terminated
 
 
 def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):

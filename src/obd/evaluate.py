@@ -142,8 +142,13 @@ class TrainedPolicies:
     normaliser: Normaliser
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Act: raw observations (R, n, state_dim) -> raw actions (R, n, action_dim)."""
+        """Act: raw observations (R, n, state_dim) -> raw actions (R, n, action_dim).
+
+        The action for a row has the same bits whatever the other rows are and however many.
+        """
         states = self.normaliser.states(observations)
+        if states.shape[1] == 1:  # a product with a single row would go through another kernel, and round differently
+            return self(observations.repeat(2, 1))[:, :1]
         runs, n, state_dim = states.shape
         action_dim = self.parameters.biases[-1].shape[-1]
         network = Network(ARCHITECTURES[self.architecture], runs, n, state_dim, action_dim)

@@ -17,6 +17,28 @@ Policy = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
+class Trajectory:
+    """One episode of T steps.
+
+    Attributes
+    ----------
+    observations : ndarray of shape (T, state_dim)
+        Raw states in which actions were taken.
+    rewards : ndarray of shape (T,), float64
+        Rewards.
+    terminated : bool
+        Whether the end was a terminal state, not the time limit.
+    """
+
+    observations: np.ndarray
+    rewards: np.ndarray
+    terminated: bool
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+@dataclass(frozen=True)
 class Episodes:
     """Outcome of one episode per policy and seed.
 
@@ -39,7 +61,8 @@ def rollout(policy: Policy, env_id: str, seeds: np.ndarray, workers: int = 1) ->
     ----------
     policy : callable
         Maps raw observations (policies, n, state_dim) float64 to raw actions (policies, n, action_dim): all policies
-        act in one call. Must be picklable if ``workers > 1``.
+        act in one call. The action for a row must not depend on the other rows or their number; then the outcome is the
+        same for any number of workers. Must be picklable if ``workers > 1``.
     env_id : str
         Gymnasium environment; its own time limit ends an episode.
     seeds : ndarray of shape (policies, episodes), int
@@ -61,6 +84,18 @@ def rollout(policy: Policy, env_id: str, seeds: np.ndarray, workers: int = 1) ->
     )
 
 
+def record(policy: Policy, env_id: str, seeds: np.ndarray) -> list[list[Trajectory]]:
+    """Do as `rollout` does and return every state and reward, by policy and episode."""
+    rows: list[list[tuple[np.ndarray, float, bool]]] = [[] for _ in range(seeds.size)]
+    _run(policy, env_id, seeds, lambda i, *row: rows[i].append(row))
+    trajectories = [
+        Trajectory(np.stack([state for state, _, _ in row]), np.array([reward for _, reward, _ in row]), row[-1][2])
+        for row in rows
+    ]
+    width = seeds.shape[1]
+    return [trajectories[start : start + width] for start in range(0, seeds.size, width)]
+
+
 @functools.cache
 def _pool(workers: int) -> ProcessPoolExecutor:
     """Return processes that live as long as this one: starting them takes seconds."""
@@ -74,23 +109,37 @@ def _environments(env_id: str, count: int) -> "list[gymnasium.Env[Any, Any]]":
     return [envs.make(env_id) for _ in range(count)]
 
 
-def _run(policy: Policy, env_id: str, seeds: np.ndarray) -> Episodes:
+def _run(
+    policy: Policy,
+    env_id: str,
+    seeds: np.ndarray,
+    watch: Callable[[int, np.ndarray, float, bool], object] | None = None,
+) -> Episodes:
+    """Run all episodes side by side; `watch` is shown (index, state, reward, terminated) of every step."""
+    policies, width = seeds.shape
     environments = _environments(env_id, seeds.size)
     low, high = envs.action_bounds(environments[0])
-    observations = np.stack([env.reset(seed=int(s))[0] for env, s in zip(environments, seeds.flat, strict=True)])
+    first = [env.reset(seed=int(s))[0] for env, s in zip(environments, seeds.flat, strict=True)]
+    states = np.stack(first).reshape(policies, width, -1)
     returns, lengths = np.zeros(seeds.size), np.zeros(seeds.size, np.int64)
-    running = list(range(seeds.size))
-    while running:
-        # finished rows stay in the batch, so that the shapes, and with them the rounding, never change
-        actions = policy(observations.reshape(*seeds.shape, -1)).reshape(seeds.size, -1)
-        actions = np.clip(actions, low, high)
-        still = []
-        for i in running:
-            observation, reward, terminated, truncated, _ = environments[i].step(actions[i])
-            observations[i] = observation
-            returns[i] += float(reward)
-            lengths[i] += 1
-            if not (terminated or truncated):
-                still.append(i)
+    running = [list(range(start, start + width)) for start in range(0, seeds.size, width)]  # by policy, in its columns
+    while any(running):
+        actions = np.clip(policy(states), low, high)  # (P, n, A)
+        still: list[list[int]] = []
+        for policy_states, policy_actions, indices in zip(states, actions, running, strict=True):
+            still.append([])
+            for column, i in enumerate(indices):
+                state, reward, terminated, truncated, _ = environments[i].step(policy_actions[column])
+                if watch is not None:
+                    watch(i, policy_states[column].copy(), float(reward), bool(terminated))
+                returns[i] += float(reward)
+                lengths[i] += 1
+                if not (terminated or truncated):
+                    # a running episode moves up to the columns that ended ones have left
+                    policy_states[len(still[-1])] = state
+                    still[-1].append(i)
         running = still
+        longest = max(map(len, running))
+        if longest < states.shape[1]:
+            states = states[:, :longest].copy()
     return Episodes(returns.reshape(seeds.shape), lengths.reshape(seeds.shape))

@@ -1,21 +1,19 @@
 """The card of a near-expert, ``obd card``: its returns, and its critics against Monte-Carlo returns."""
 
+import functools
 import logging
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
-import gymnasium
 import numpy as np
-import torch
 from pydantic import Field
 
-from obd import envs, files, logs
+from obd import files
 from obd.command import FILE, stage
 from obd.evaluate import returns_table
 from obd.near_experts.networks import KIND, NearExpert, read_near_expert
 from obd.near_experts.training import discounted_returns
+from obd.rollout import Trajectory, record
 from obd.seeding import child_seed
 from obd.settings import Settings
 
@@ -30,31 +28,6 @@ class CardSettings(Settings):
     discount: float = Field(
         0.99, ge=0, lt=1, description="of the Monte-Carlo returns that the critics are held against"
     )
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """One episode of T steps.
-
-    Attributes
-    ----------
-    observations : ndarray of shape (T, state_dim)
-        Raw states in which actions were taken.
-    actions : Tensor of shape (T, action_dim)
-        Actions in [-1, 1].
-    rewards : ndarray of shape (T,)
-        Rewards.
-    terminated : bool
-        Whether the end was a terminal state, not the time limit.
-    """
-
-    observations: np.ndarray
-    actions: torch.Tensor
-    rewards: np.ndarray
-    terminated: bool
-
-    def __len__(self) -> int:
-        return len(self.rewards)
 
 
 def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Path) -> None:
@@ -78,8 +51,9 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
     """
     clock = files.Clock()
     near_expert, made = read_near_expert(near_expert_path), files.read_metadata(near_expert_path, KIND)
-    env_seeds = [child_seed(seed, "environment", 0, episode) % 2**31 for episode in range(settings.episodes)]
-    trajectories = record(near_expert, env_seeds)
+    env_seeds = np.array([[child_seed(seed, "environment", 0, k) % 2**31 for k in range(settings.episodes)]])  # (1, E)
+    log.info("%d episodes of %s", settings.episodes, near_expert.task.env_id)
+    (trajectories,) = record(functools.partial(_act, near_expert), near_expert.task.env_id, env_seeds)
     returns = np.array([trajectory.rewards.sum() for trajectory in trajectories])
     scores = near_expert.task.score(returns)
     table = returns_table(
@@ -90,7 +64,7 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
         protocol="near_expert",
         step=0,
         policy_seed=made["settings"].get("seed", 0),
-        env_seeds=np.array([env_seeds]),
+        env_seeds=env_seeds,
         returns=returns[None],
         lengths=np.array([[len(trajectory) for trajectory in trajectories]]),
         scores=scores[None],
@@ -111,29 +85,9 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
     log.info("%s: score %.1f, sd %.1f over %d episodes", out, scores.mean(), scores.std(ddof=1), len(scores))
 
 
-def record(near_expert: NearExpert, env_seeds: list[int]) -> list[Trajectory]:
-    """Run one episode of the deterministic policy for each reset seed."""
-    env = envs.make(near_expert.task.env_id)
-    with logs.progress(len(env_seeds), "rollouts", "episode") as meter:
-        trajectories = []
-        for env_seed in env_seeds:
-            trajectories.append(_episode(near_expert, env, env_seed))
-            meter.update()
-    env.close()
-    return trajectories
-
-
-def _episode(near_expert: NearExpert, env: "gymnasium.Env[Any, Any]", env_seed: int) -> Trajectory:
-    observation, _ = env.reset(seed=env_seed)
-    observations, actions, rewards = [], [], []
-    terminated = truncated = False
-    while not (terminated or truncated):
-        action = near_expert.actions(observation[None])  # (1, A)
-        observations.append(observation)
-        actions.append(action)
-        observation, reward, terminated, truncated, _ = env.step(near_expert.normaliser.raw_actions(action)[0])
-        rewards.append(float(reward))
-    return Trajectory(np.stack(observations), torch.cat(actions), np.array(rewards), terminated)
+def _act(near_expert: NearExpert, observations: np.ndarray) -> np.ndarray:
+    """Act as `obd.rollout` asks: raw states (1, n, state_dim) -> raw actions (1, n, action_dim)."""
+    return near_expert.normaliser.raw_actions(near_expert.actions(observations[0]))[None]
 
 
 def compare_critics(
@@ -165,7 +119,7 @@ def compare_critics(
         counts = np.full(len(trajectory), True) if trajectory.terminated else discount**left < CUT_WEIGHT
         one_episode = np.zeros(len(trajectory), int)
         returns.append(discounted_returns(trajectory.rewards, one_episode, discount)[counts])
-        q = near_expert.q(trajectory.observations, trajectory.actions)
+        q = near_expert.q(trajectory.observations, near_expert.actions(trajectory.observations))
         values.append(q.numpy().astype(np.float64)[:, counts])
     truth, estimates = np.concatenate(returns), np.concatenate(values, 1)  # (n,), (n_critics, n)
     return {f"critic_{index}": _agreement(truth, estimate) for index, estimate in enumerate(estimates)}

@@ -28,7 +28,7 @@ def small_settings(steps: int = 6, every: int = 2, **outer) -> DistillSettings:
         steps=steps,
         snapshot_every=every,
         inner=InnerSettings(architecture="mlp_2", steps=3),
-        outer=OuterSettings(batch_size=16, **outer),
+        outer=OuterSettings(**{"batch_size": 16, "average": 0.0, "clip_spikes": None, **outer}),
     )
 
 
@@ -102,6 +102,27 @@ def test_the_papers_outer_step_is_clipped_sgd_with_momentum():
     assert (loop.metrics[:3, 2] > 1e-3).all(), "the metrics show the norm before clipping"
 
 
+def test_only_a_spike_is_clipped_to_what_is_usual():
+    def gradients(spike: float) -> list[float]:
+        loop = small_loop(small_settings(steps=20, every=20, clip_spikes=2.0))
+        norms = []
+        for step in range(20):
+            if step == 15:
+                loop.problem.columns.weights.mul_(spike)
+            loop.advance()
+            norms.append(torch.cat([loop.states.grad, loop.actions.grad], 1).norm().item())
+            if step == 15:
+                loop.problem.columns.weights.div_(spike)
+        median = loop.metrics[:15, 2].median().item()
+        assert loop.metrics[15, 2] > 0.1 * spike * median, "the metrics show the norm before clipping"
+        return [norm / median for norm in norms]
+
+    calm, spiked = gradients(1.0), gradients(1000.0)
+    assert calm[15] < 2, "nothing to clip in a calm run"
+    assert spiked[:15] == calm[:15]
+    assert spiked[15] == pytest.approx(2, rel=1e-4)
+
+
 def test_adam_lowers_the_outer_loss():
     loop = run(small_loop(small_settings(steps=60, every=60, learning_rate=0.03)), 60)
     losses = loop.metrics[:, 1]
@@ -134,13 +155,22 @@ def test_snapshots_show_the_synset_after_their_step_and_the_last_is_kept():
         assert torch.equal(loop.snapshot_actions[index], loop.actions)
 
 
+def test_an_average_of_1_is_the_plain_mean_of_all_synsets():
+    loop = small_loop(small_settings(steps=4, every=4, average=1.0))
+    seen = []
+    for _ in range(4):
+        run(loop, 1)
+        seen.append(loop.states.clone())
+    assert torch.allclose(loop.snapshot_states[-1], torch.stack(seen).mean(0), atol=1e-6)
+
+
 def test_averaged_snapshots_are_a_mean_of_the_synsets():
     averaged, plain = (small_loop(small_settings(average=average)) for average in (0.5, 0.0))
     mean = plain.states.clone()
     for step in range(1, 7):
         run(plain, 1), run(averaged, 1)
-        decay = min(0.5, step / (step + 10))
-        mean = decay * mean + (1 - decay) * plain.states
+        newest = 1 / (1 + 0.5 * (step - 1))
+        mean = (1 - newest) * mean + newest * plain.states
     assert torch.equal(averaged.states, plain.states), "averaging does not change the descent"
     assert torch.allclose(averaged.snapshot_states[-1], mean, atol=1e-6)
 
@@ -186,7 +216,7 @@ def test_divergence_names_step_and_setting():
     loop = run(small_loop(small_settings()), 2)
     loop.states.fill_(float("nan"))
     run(loop, 1)
-    with pytest.raises(UserError, match=r"outer step 3: .*outer.learning_rate \(now 0.03\)"):
+    with pytest.raises(UserError, match=r"outer step 3: .*outer.learning_rate \(now 0.1\)"):
         loop.check()
 
 

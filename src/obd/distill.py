@@ -29,6 +29,7 @@ from obd.unroll import Unroll
 
 RANDOM = "random"  # the baseline's name among the objectives
 METRICS = ["step", "loss", "gradient_norm", "learning_rate"]
+SPIKE_WINDOW = 50  # outer steps whose gradient norms count as usual
 CHECK_EVERY = 10  # outer steps between two looks at the loss: a look makes a GPU wait
 log = logging.getLogger(__name__)
 
@@ -46,21 +47,29 @@ class OuterSettings(Settings):
     """The outer loop: descent on the synset."""
 
     optimizer: Literal["sgd", "adam"] = Field("adam", description="sgd with momentum as in the paper, or Adam")
-    learning_rate: float = Field(0.03, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
+    learning_rate: float = Field(0.1, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, or Adam's beta_1")
     second_momentum: float = Field(0.999, ge=0, lt=1, description="Adam's beta_2")
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
-        "constant", description="learning rate over the outer steps: cosine falls to 0 at the last; see decay_steps"
+        "inverse_sqrt", description="learning rate over the outer steps: cosine falls to 0 at the last; see decay_steps"
     )
     decay_steps: int = Field(
-        100,
+        50,
         ge=1,
         description="of inverse_sqrt: the rate is learning_rate / sqrt(1 + step / decay_steps), at any length",
     )
     clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: no clipping")
+    clip_spikes: float | None = Field(
+        2.0, gt=0, description="largest gradient norm in medians of the last 50 steps' norms; null: no such clipping"
+    )
     batch_size: int = Field(2560, ge=1, description="dataset states per outer step")
     initialisations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
-    average: float = Field(0.0, ge=0, lt=1, description="decay of the running mean of synsets that snapshots show")
+    average: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="snapshots show the mean of the synsets of about this last share of the steps so far; 0: none",
+    )
 
 
 class DistillSettings(Settings):
@@ -227,6 +236,12 @@ class OuterLoop:
         loss, *gradients = self.gradient(initial, self.states, self.actions, batch)
         self.states.grad, self.actions.grad = gradients
         norm = torch.nn.utils.clip_grad_norm_([self.states, self.actions], outer.clip or math.inf)
+        if outer.clip_spikes and self.step >= SPIKE_WINDOW // 5:
+            # one exploding unroll would throw an adaptive optimizer off course for many steps
+            usual = self.metrics[max(0, self.step - SPIKE_WINDOW) : self.step, 2].median()
+            excess = (norm / (outer.clip_spikes * usual)).clamp(min=1).float()
+            for gradient in gradients:
+                gradient.div_(excess)
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -234,10 +249,10 @@ class OuterLoop:
         self.metrics[self.step, 0], self.metrics[self.step, 3] = self.step + 1, rate
         self.metrics[self.step, 1], self.metrics[self.step, 2] = loss, norm
         self.step += 1
-        # a mean that starts at the first synset and forgets it like 1/step, until the decay takes over
-        decay = min(outer.average, self.step / (self.step + 10))
+        # polynomial-decay averaging (Shamir and Zhang, ICML 2013): its window grows with the run, so any length will do
+        newest = 1 / (1 + outer.average * (self.step - 1)) if outer.average else 1.0
         for mean, leaf in ((self.mean_states, self.states), (self.mean_actions, self.actions)):
-            mean.lerp_(leaf, 1 - decay)
+            mean.lerp_(leaf, newest)
         if self.step in self.settings.snapshot_steps():
             index = self.settings.snapshot_steps().index(self.step)
             self.snapshot_states[index] = self.mean_states.cpu()

@@ -21,7 +21,7 @@ from pathlib import Path
 BESIDE = {
     "collect": [],
     "distill": ["synset.json", "metrics.csv", "metrics.json"],
-    "table": ["{stem}.json", "{stem}.md", "{stem}.tex"],
+    "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
     "figure": ["{stem}.json", "{stem}.pdf"],
 }
 

@@ -180,7 +180,7 @@ def distilled_pairs(examples: Sequence[rendering.Example], settings: FigureSetti
 
 
 def _cell(example: rendering.Example) -> tuple[float, float, float]:
-    """Return width and height of a rectangle that takes any of the poses, and its middle above the ground, in metres."""
+    """Return width and height of a box that takes any of the poses, and its middle above the ground, in metres."""
     parts = [part.points for scene in example.scenes for part in [*scene.state, *scene.following]]
     points = np.concatenate([*parts, np.zeros((1, 2))])  # with the ground
     low, high = points[:, 1].min(), points[:, 1].max()
@@ -198,7 +198,7 @@ def _draw_pairs(axes: Axes, example: rendering.Example, across: float, up: float
             outlines = [part.points + shift for part in parts]
             axes.add_collection(PolyCollection(outlines, facecolors=faces, edgecolors="white", linewidths=0.4))
         if not scene.following:
-            axes.text(*(below + [0, middle]), "unstable", fontsize=7, ha="center", va="center")
+            axes.text(below[0], below[1] + middle, "unstable", fontsize=7, ha="center", va="center")
     left, right = -across / 2, (len(example.scenes) - 0.5) * across
     if example.upright:
         axes.hlines([0, -up], left, right, color="#555555", linewidth=0.6, zorder=0)
@@ -254,9 +254,9 @@ FIGURES = {
         draw=distilled_pairs,
         title="Pairs of synsets of {n_pairs} pairs ({objective}, after outer step {step}): above, the robot in the "
         "synset's state; below, one environment step ({seconds} s) later under the synset's action, clipped to the "
-        "action bounds, with the state's outline in grey. Leading positions that observations leave out are 0. Shown "
-        "from left to right: the state nearest the mean of the synset's states, then always the one farthest from those "
-        "shown, in normalised units. Outlines are computed from MuJoCo's kinematics.",
+        "action bounds, with the state's outline in grey. Positions that observations leave out are 0. From left to "
+        "right: the state nearest the mean of the synset's states, then always the one farthest from those before, in "
+        "normalised units. Outlines are computed from MuJoCo's kinematics.",
         reads="synsets",
     ),
 }

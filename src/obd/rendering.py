@@ -159,7 +159,8 @@ def scene(env: MujocoEnv, skipped: int, along: int, observation: np.ndarray, act
     model, data = env.model, env.data
     state = np.concatenate([np.zeros(skipped), observation])
     mujoco.mj_resetData(model, data)  # the solver would start from where the last pair ended
-    env.set_state(state[: model.nq], state[model.nq :])
+    data.qpos[:], data.qvel[:] = state[: model.nq], state[model.nq :]
+    mujoco.mj_forward(model, data)
     before = outlines(model, data, along)
     env.step(np.clip(action, *envs.action_bounds(env)))
     broken = any(data.warning[warning].number for warning in UNSTABLE)

@@ -32,7 +32,7 @@ LONG = (
 )
 STYLE = """
 table { border-collapse: collapse; margin: 1em auto; font: 16px/1.4 Georgia, serif; color: #111; }
-caption { caption-side: bottom; max-width: 60em; padding-top: 1em; text-align: left; font-size: 85%; }
+p { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
 th, td { padding: .35em .9em; text-align: center; font-weight: normal; }
 b { font-weight: bold; } tbody th { text-align: left; } small { display: block; color: #555; }
 thead { border-top: 2px solid; border-bottom: 1px solid; } tbody { border-bottom: 2px solid; }
@@ -302,9 +302,9 @@ def html(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
     return "\n".join(
         [
             f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{STYLE}</style>',
-            f"<table><caption>{escape(text)}</caption>",
-            f"<thead><tr><th></th>{heads}</tr></thead>",
-            *("<tbody>", *body, "</tbody></table></html>", ""),
+            f"<table><thead><tr><th></th>{heads}</tr></thead>",
+            *("<tbody>", *body, "</tbody></table>"),
+            f"<p>{escape(text)}</p></html>\n",
         ]
     )
 

@@ -12,11 +12,11 @@ rule table:
         returns=RETURNS,
         code=[*sources("obd.tables"), package_file("paper_numbers.csv")],
     output:
-        csv=report("results/paper/{table}.csv", **shown("Tables", "{table}")),
+        csv=report("results/paper/{table}.csv", **shown("Tables", "{table}", "csv")),
         metadata="results/paper/{table}.json",
         markdown="results/paper/{table}.md",
         latex="results/paper/{table}.tex",
-        html=report("results/paper/{table}.html", **shown("Tables", "{table}")),
+        html=report("results/paper/{table}.html", **shown("Tables", "{table}", "html")),
     log:
         "logs/paper/{table}.log",
     benchmark:
@@ -41,8 +41,8 @@ rule figure:
         files=lambda wildcards: FIGURE_INPUTS[experiment.figure_reads(wildcards)],
         code=sources("obd.figures"),
     output:
-        png=report("results/paper/{figure}.png", **shown("Figures", "{figure}")),
-        pdf=report("results/paper/{figure}.pdf", **shown("Figures", "{figure}")),
+        png=report("results/paper/{figure}.png", **shown("Figures", "{figure}", "png")),
+        pdf=report("results/paper/{figure}.pdf", **shown("Figures", "{figure}", "pdf")),
         metadata="results/paper/{figure}.json",
     log:
         "logs/paper/{figure}.log",

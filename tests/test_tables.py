@@ -279,3 +279,5 @@ def test_wide_latex_tables_use_short_names(tmp_path):
     text = tables.latex("table_1", TABLES["table_1"], summarise(paths), "The caption.", 1)
     assert r" & mine & M-R & M & M &  \\" in text
     assert r"\caption{The caption. M-R: medium-replay. M: medium.}" in text
+    assert r"\resizebox{\linewidth}{!}{\begin{tabular}" in text
+    assert text.count("{") == text.count("}")

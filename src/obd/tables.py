@@ -335,14 +335,14 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
         body.append("\n".join(" & ".join(line) + r" \\" for line in lines))
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}",
+            r"% needs \usepackage{booktabs, graphicx}" if wide else r"% needs \usepackage{booktabs}",
             r"\begin{table}",
             rf"\caption{{{_escape(text)}}}",
             rf"\label{{tab:{name}}}",
             r"\centering",
             r"\scriptsize" if wide else r"\small",
             r"\setlength{\tabcolsep}{3pt}",
-            rf"\begin{{tabular}}{{l{'c' * len(tasks)}}}",
+            (r"\resizebox{\linewidth}{!}{" if wide else "") + rf"\begin{{tabular}}{{l{'c' * len(tasks)}}}",
             r"\toprule",
             " & ".join(["", *above]) + r" \\",
             " ".join(rules),
@@ -350,7 +350,7 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
             r"\midrule",
             "\n\\addlinespace\n".join(body),
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}" + ("}" if wide else ""),
             r"\end{table}",
             "",
         ]

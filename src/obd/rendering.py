@@ -18,7 +18,7 @@ from obd import display, envs, files
 from obd.errors import UserError
 from obd.synset import Synset, read_pairs
 
-CIRCLE = np.stack([np.cos(angles := np.linspace(0, 2 * np.pi, 64, endpoint=False)), np.sin(angles)], 1)
+CIRCLE = np.stack([np.cos(angles := np.linspace(0, 2 * np.pi, 32, endpoint=False)), np.sin(angles)], 1)
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
 UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 # axis looked along -> axes to the right and up, and the end of it that is near; from the side as MuJoCo's cameras look

@@ -17,7 +17,7 @@ READY  := $(VENV)/.installed
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run check install test lint format readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run report check install test lint format readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ run: $(READY)  ## run the experiment to its tables and figures (CONFIG, CORES, T
 
 dry-run: $(READY)  ## say what `make run` would do, and why
 	snakemake $(TARGET) --configfile $(CONFIG) --cores $(CORES) --dry-run $(ARGS)
+
+report: $(READY)  ## write results/report.html: tables and figures of the finished run, settings, versions, run times
+	snakemake --report results/report.html --configfile $(CONFIG)
 
 check: $(READY)  ## check the configuration file
 	obd check $(CONFIG)

@@ -15,6 +15,7 @@ include: "workflow/rules/dataset.smk"
 include: "workflow/rules/near_expert.smk"
 include: "workflow/rules/distill.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/paper.smk"
 
 

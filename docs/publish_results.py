@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = ["table_1.md", "table_1.csv", "figure_1.png", "policy_spread.png"]
+PUBLISHED = ["table_1.md", "table_1.csv", "figure_1.png", "figure_2.png", "policy_spread.png"]
 START, END = "<!-- results: written by `make readme` from docs/results -->\n", "<!-- end of results -->"
 
 

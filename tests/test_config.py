@@ -181,7 +181,7 @@ def test_a_missing_file(capsys):
     assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 44), ("config/paper.yaml", 489)])
+@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 45), ("config/paper.yaml", 490)])
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     result = CliRunner().invoke(command, [name])

@@ -32,9 +32,10 @@ CONFIG = {
     "distill": {"steps": 20, "snapshot_every": 10},
     "evaluate": {"policies": 2, "episodes": 1},
     "whole_data": {"policies": 2, "clone": {"steps": 5, "batch_size": 16}},
-    "report": {"tables": ["table_1"], "figures": ["figure_1", "policy_spread"]},
+    "report": {"tables": ["table_1"], "figures": ["figure_1", "policy_spread", "figure_2"]},
 }
-REPORT = {"table": 1, "figure": 2}
+RETURNS_REPORT = {"table": 1, "figure": 2}  # from returns alone
+REPORT = {"table": 1, "figure": 3}  # figure_2 shows the synsets of av_pbc, seed 0
 ALL = {
     **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "distill": 12, "evaluate": 12},
     **{"evaluate_whole_data": 2, **REPORT},
@@ -118,11 +119,14 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
         ("cli", {}),
         ("config", {}),
         ("datasets/d4rl", {}),  # no task reads such a file
-        ("figures", {"figure": 2}),
+        ("figures", {"figure": 3}),
+        ("rendering", {"figure": 3}),
         ("tables", {"table": 1}),
         ("statistics", REPORT),
-        ("near_experts/card", {"card": 2, **REPORT}),
-        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, **REPORT}),
+        ("display", REPORT),  # colours and names
+        ("report", {}),
+        ("near_experts/card", {"card": 2, **RETURNS_REPORT}),
+        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, **RETURNS_REPORT}),
         ("distill", {"distill": 12, "evaluate": 12, **REPORT}),
         # one task's algorithm: its near-expert, and the two synsets that use it
         ("near_experts/td3_bc", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
@@ -139,16 +143,16 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
     ("path", "value", "reruns"),
     [
         ("report.table.digits", 2, {"table": 1}),
-        ("report.figure.dpi", 100, {"figure": 2}),
-        ("card.episodes", 12, {"card": 2, **REPORT}),
-        ("evaluate.episodes", 3, {"evaluate": 12, **REPORT}),
-        ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **REPORT}),
+        ("report.figure.dpi", 100, {"figure": 3}),
+        ("card.episodes", 12, {"card": 2, **RETURNS_REPORT}),
+        ("evaluate.episodes", 3, {"evaluate": 12, **RETURNS_REPORT}),
+        ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **RETURNS_REPORT}),
         ("distill.outer.learning_rate", 0.5, {"distill": 8, "evaluate": 8, **REPORT}),  # not the random selections
         ("distill.weighting.critic", "first", {"distill": 4, "evaluate": 4, **REPORT}),  # av_pbc only
         (
             "overrides",
             [{"tasks": "sec*", "objectives": ["dbc"], "distill": {"steps": 30}}],
-            {"distill": 2, "evaluate": 2, **REPORT},
+            {"distill": 2, "evaluate": 2, **RETURNS_REPORT},
         ),
         ("tasks.first.near_expert.steps", 20, {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
         (
@@ -168,13 +172,13 @@ def test_changing_a_setting_reruns_what_it_is_for(workflow, path, value, reruns)
 
 def test_adding_a_seed_runs_that_seed_only(workflow):
     answer = workflow.planned("--config", "seeds=[0, 1, 2]")
-    assert answer.counts == {"distill": 6, "evaluate": 6, **REPORT}
+    assert answer.counts == {"distill": 6, "evaluate": 6, **RETURNS_REPORT}
     assert all("/seed2/" in path or path.startswith("results/paper/") for path in answer.outputs)
 
 
 def test_a_lost_or_replaced_file_is_noticed(workflow):
     (workflow.folder / "results/synsets/first/dbc/n8/seed1/synset.json").unlink()
-    assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **REPORT}
+    assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **RETURNS_REPORT}
     (workflow.folder / "data/checkpoint.npz").write_text("other weights")
     assert workflow.planned("near_experts").counts == {"near_expert": 1, "card": 1}
 
@@ -239,7 +243,7 @@ def test_the_papers_grid(tmp_path):
     lines = [line.split() for line in (run.stdout + run.stderr).splitlines()]
     assert {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdecimal()} == {
         **{"dataset": 9, "near_expert": 9, "card": 9, "distill": 9 * (3 * 5 + 10), "evaluate": 9 * (3 * 5 + 10)},
-        **{"evaluate_whole_data": 9, "table": 1, "figure": 2, "all": 1, "total": 490},
+        **{"evaluate_whole_data": 9, "table": 1, "figure": 3, "all": 1, "total": 491},
     }
 
 

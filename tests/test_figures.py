@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from fake_returns import write_experiment, write_returns
 from obd import display, figures
 from obd.errors import UserError
 from obd.figures import FIGURES, FigureSettings
 from obd.returns import read_returns
+from test_rendering import write_made_synset
 
 
 @pytest.fixture
@@ -124,7 +126,13 @@ def test_whole_data_alone_has_no_policies_to_compare(tmp_path):
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
     tasks = ("halfcheetah_medium", "hopper_medium")
-    paths = write_experiment(tmp_path / "in", tasks, n_seeds=2, steps=(500, 1000, 1500), policies=3, episodes=2)
+    if FIGURES[name].reads == "synsets":
+        paths = [
+            write_made_synset(tmp_path / "in/a.npz"),
+            write_made_synset(tmp_path / "in/b.npz", env_id="Swimmer-v5", task="swimmer"),
+        ]
+    else:
+        paths = write_experiment(tmp_path / "in", tasks, n_seeds=2, steps=(500, 1000, 1500), policies=3, episodes=2)
 
     def run(folder, files):
         out = tmp_path / folder / f"{name}.png"
@@ -141,6 +149,8 @@ def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 30}):
         assert run("two", paths[::-1]) == one
     assert b"CreationDate" not in one[1]
+    with Image.open(tmp_path / f"one/{name}.png") as picture:
+        assert set(picture.info) == {"dpi"}  # neither date nor version
     metadata = json.loads(one[2])
     assert metadata["kind"] == "figure"
     assert len(metadata["inputs"]) == len(paths)

@@ -1,4 +1,5 @@
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -158,6 +159,18 @@ def test_markdown(returns):
     assert "| BC (whole) | 11 [9, 13]" in tables.markdown(TABLES["table_1"], summarise(returns), "", 0)
 
 
+def test_html_is_a_whole_page_with_the_same_cells(returns):
+    settings = TableSettings(paper_datasets={"hopper_medium": "hopper-medium"})
+    table = tables.summarise(TABLES["table_1"], read_returns(returns)[0], settings)
+    page = tables.html(TABLES["table_1"], table, "A < B & C.", 1)
+    assert "<th>Hopper<small>medium</small></th>" in page
+    cells = "<b>40.0</b><small>[15.2, 64.8]</small><small>paper 32.5 (+7.5)</small>"
+    assert f"<tr><th>Av-PBC</th><td>{cells}</td></tr>" in page
+    assert "<p>A &lt; B &amp; C.</p>" in page
+    assert page.count("<tr>") == 5
+    ElementTree.fromstring(page.replace("<!doctype html>", "").replace('<meta charset="utf-8">', ""))  # well-formed
+
+
 def test_latex_has_the_same_cells_in_every_row(tmp_path):
     tasks = ("halfcheetah_medium_replay", "halfcheetah_medium", "hopper_medium")
     paths = write_experiment(tmp_path, tasks, n_seeds=2, steps=[1, 2], policies=2, episodes=2)
@@ -229,7 +242,7 @@ def test_command_writes_the_same_bytes_whatever_the_order_of_the_files(tmp_path,
         arguments = ["--name", "table_1", "--out", str(out), "--set", "digits=2", *map(str, files)]
         result = CliRunner().invoke(tables.command, arguments)
         assert result.exit_code == 0, result.output
-        return [out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".md", ".tex")]
+        return [out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".md", ".tex", ".html", ".json")]
 
     one = run("one", returns)
     assert one == run("two", returns[::-1])
@@ -266,3 +279,5 @@ def test_wide_latex_tables_use_short_names(tmp_path):
     text = tables.latex("table_1", TABLES["table_1"], summarise(paths), "The caption.", 1)
     assert r" & mine & M-R & M & M &  \\" in text
     assert r"\caption{The caption. M-R: medium-replay. M: medium.}" in text
+    assert r"\resizebox{\linewidth}{!}{\begin{tabular}" in text
+    assert text.count("{") == text.count("}")

@@ -118,8 +118,19 @@ def test_jobs():
     assert jobs.whole_data() == []
     assert jobs.counts() == {
         **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "distill": 24, "evaluate": 24},
-        **{"evaluate_whole_data": 0, "table": 1, "figure": 2},
+        **{"evaluate_whole_data": 0, "table": 1, "figure": 3},
     }
+
+
+def test_figures_show_one_synset_of_each_task():
+    shown = {"synset_sizes": [16, 256], "objectives": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
+    table = {"table": {"n_pairs": 16}}
+    jobs = experiment(**shown, report={**table, "figure": {"n_pairs": 256}}).shown_synsets()
+    assert jobs == [{"task": task, "objective": "dbc", "size": 256, "seed": 5} for task in TASKS]
+    jobs = experiment(**shown, report={**table, "figure": {"n_pairs": 16, "objective": "random"}}).shown_synsets()
+    assert jobs == [{"task": task, "objective": "random", "size": 16, "seed": 8} for task in TASKS]
+    with pytest.raises(UserError, match=r"report\.figure\.objective: 'pbc': not in objectives; allowed: random, dbc$"):
+        experiment(**shown, report={**table, "figure": {"n_pairs": 16, "objective": "pbc"}})
 
 
 def test_files_outside_the_results_are_inputs():

@@ -15,13 +15,14 @@ REPOSITORY = Path(__file__).parents[1]
 
 # stands in for src/obd/cli.py: writes what the stage would write, at once
 PRETENDER = """
+import json
 import sys
 from pathlib import Path
 
 BESIDE = {
     "collect": [],
     "distill": ["synset.json", "metrics.csv", "metrics.json"],
-    "table": ["{stem}.json", "{stem}.md", "{stem}.tex"],
+    "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
     "figure": ["{stem}.json", "{stem}.pdf"],
 }
 
@@ -33,7 +34,8 @@ def main():
         out = out / "collection.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     for name in [out.name, *BESIDE.get(stage, ["{stem}.json"])]:
-        out.with_name(name.format(stem=out.stem)).write_text(" ".join([stage, *arguments]))
+        said = {"caption": "Said *of* n_pairs", "inputs": [1, 2, 3], "versions": {"torch": stage[0] * 3}}
+        out.with_name(name.format(stem=out.stem)).write_text(json.dumps({"arguments": [stage, *arguments], **said}))
 """
 
 

@@ -195,6 +195,9 @@ def _misfits(config: Config) -> Iterator[str]:
             yield f"report.{name}.n_pairs: null: there are several synset_sizes; allowed: {sizes}"
         if n_pairs is not None and n_pairs not in config.synset_sizes:
             yield f"report.{name}.n_pairs: {n_pairs}: not in synset_sizes; allowed: {sizes}"
+    drawn = config.report.figure.objective
+    if drawn is not None and drawn not in config.objectives:
+        yield f"report.figure.objective: {drawn!r}: not in objectives; allowed: {', '.join(config.objectives)}"
     for index, override in enumerate(config.overrides):
         if override.whole_data and config.whole_data is None:
             yield f"overrides[{index}].whole_data: has no effect; whole_data itself is null"

@@ -1,11 +1,11 @@
-"""Figures of the paper from returns files alone, as png and pdf with the same bytes every time."""
+"""Figures of the paper from returns files or synsets, as png and pdf with the same bytes every time."""
 
 import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import matplotlib.style
@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pydantic import Field
 
 from obd import command as commands
-from obd import display, files, statistics
+from obd import display, files, rendering, statistics
 from obd.errors import UserError
 from obd.returns import check_cell, read_returns, select
 from obd.settings import Settings
@@ -31,6 +33,8 @@ WHERE = {"protocol": ("standard", "whole_data", "near_expert")}
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
 BAND = 0.16  # opacity of bands
 MARKERS = 8  # at most about as many along a curve
+TALLEST = 0.6  # largest height over width of a panel of poses
+TINTS = (1.0, 0.6, 0.35)  # of the objective's colour, for the parts of a robot
 STYLE = {
     "font.family": "STIXGeneral",  # comes with matplotlib: the same letters on every machine
     "mathtext.fontset": "stix",
@@ -63,12 +67,14 @@ STYLE = {
 
 
 class FigureSettings(Settings):
-    """How returns become a figure."""
+    """How returns or synsets become a figure."""
 
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the Student-t bands over seeds.")
     n_pairs: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
     columns: int = Field(3, ge=1, le=6, description="Panels in a row.")
     dpi: int = Field(300, ge=50, le=1200, description="Dots per inch of the png.")
+    objective: str | None = Field(None, description="Objective whose synsets to draw, where the files hold several.")
+    poses: int = Field(4, ge=1, le=12, description="Pairs of a synset to draw.")
 
 
 Cells = dict[str, dict[str, pd.DataFrame]]  # task -> objective -> episodes, both in the order of display
@@ -144,6 +150,64 @@ def policy_spread(cells: Cells, settings: FigureSettings) -> Figure:
     return figure
 
 
+def distilled_pairs(examples: Sequence[rendering.Example], settings: FigureSettings) -> Figure:
+    """Draw pairs of synsets, one panel per task: the state above, and below it the state one environment step later.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        One per task.
+    settings : FigureSettings
+        Size.
+    """
+    columns = min(settings.columns, len(examples))
+    total = COLUMN_WIDTH if columns == 1 else TEXT_WIDTH
+    width = (total - 0.2) / columns - 0.08  # of a panel, in inches, without labels and gaps
+    cells = [_cell(example) for example in examples]
+    flat = [2 * up / (across * len(example.scenes)) for example, (across, up, _) in zip(examples, cells, strict=True)]
+    heights = [width * min(max(flat[i : i + columns]), TALLEST) for i in range(0, len(flat), columns)]
+    figure = Figure(figsize=(total, sum(heights) + 0.28 * len(heights)), layout="constrained")
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    for place, (example, (across, up, middle)) in enumerate(zip(examples, cells, strict=True)):
+        axes = figure.add_subplot(grid[place // columns, place % columns], anchor="N")
+        ratio = 2 * width / heights[place // columns] / len(example.scenes)  # of a cell that fills the panel
+        across, up = max(across, up * ratio), max(up, across / ratio)
+        _draw_pairs(axes, example, across, up, middle)
+        axes.set_title(" ".join(display.task_label(example.synset.task.name)))
+        names = ["state", "next"] if place % columns == 0 else ["", ""]
+        axes.set_yticks([middle, middle - up], names, rotation=90, va="center")
+    return figure
+
+
+def _cell(example: rendering.Example) -> tuple[float, float, float]:
+    """Return width and height of a box that takes any of the poses, and its middle above the ground, in metres."""
+    parts = [part.points for scene in example.scenes for part in [*scene.state, *scene.following]]
+    points = np.concatenate([*parts, np.zeros((1, 2))])  # with the ground
+    low, high = points[:, 1].min(), points[:, 1].max()
+    return 2.2 * float(np.abs(points[:, 0]).max()), 1.1 * float(high - low), float(high + low) / 2
+
+
+def _draw_pairs(axes: Axes, example: rendering.Example, across: float, up: float, middle: float) -> None:
+    colour = np.array(to_rgb(display.look(example.synset.objective).colour))
+    for column, scene in enumerate(example.scenes):
+        above, below = np.array([column * across, 0]), np.array([column * across, -up])
+        ghost = [part.points + below for part in scene.state]
+        axes.add_collection(PolyCollection(ghost, facecolors="none", edgecolors="#9A9A9A", linewidths=0.4))
+        for parts, shift in ((scene.state, above), (scene.following, below)):
+            faces = [1 - (1 - colour) * TINTS[part.shade % len(TINTS)] for part in parts]
+            outlines = [part.points + shift for part in parts]
+            axes.add_collection(PolyCollection(outlines, facecolors=faces, edgecolors="white", linewidths=0.4))
+        if not scene.following:
+            axes.text(below[0], below[1] + middle, "unstable", fontsize=7, ha="center", va="center")
+    left, right = -across / 2, (len(example.scenes) - 0.5) * across
+    if example.upright:
+        axes.hlines([0, -up], left, right, color="#555555", linewidth=0.6, zorder=0)
+    axes.set(xlim=(left, right), ylim=(middle - 1.5 * up, middle + up / 2), aspect="equal", xticks=[])
+    axes.tick_params("y", length=0)
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+
+
 def several_policies(cell: pd.DataFrame) -> pd.DataFrame:
     """Keep the last snapshot, and nothing where it has one policy only."""
     last = statistics.last_snapshots(cell, 1)
@@ -159,14 +223,17 @@ class FigureSpec:
     draw : callable
         Draws cells.
     title : str
-        First sentence of the caption; ``{n_pairs}`` and ``{level}`` stand for the values in use.
+        First sentence of the caption; the names in braces stand for the values in use.
     keep : callable
         Chooses the episodes of a cell that are shown, possibly none.
+    reads : str
+        Kind of the files it is made from.
     """
 
-    draw: Callable[[Cells, FigureSettings], Figure]
+    draw: Callable[[Any, FigureSettings], Figure]
     title: str
     keep: Callable[[pd.DataFrame], pd.DataFrame] = lambda cell: cell
+    reads: Literal["returns", "synsets"] = "returns"
 
 
 FIGURES = {
@@ -182,6 +249,15 @@ FIGURES = {
         "pairs) or on the whole dataset: a dot is the mean over a policy's episodes, a column of dots is a seed; "
         "diamond: mean with {level} Student-t interval.",
         keep=several_policies,
+    ),
+    "figure_2": FigureSpec(
+        draw=distilled_pairs,
+        title="Pairs of synsets of {n_pairs} pairs ({objective}, after outer step {step}): above, the robot in the "
+        "synset's state; below, one environment step ({seconds} s) later under the synset's action, clipped to the "
+        "action bounds, with the state's outline in grey. Positions that observations leave out are 0. From left to "
+        "right: the state nearest the mean of the synset's states, then always the one farthest from those before, in "
+        "normalised units. Outlines are computed from MuJoCo's kinematics.",
+        reads="synsets",
     ),
 }
 
@@ -219,6 +295,22 @@ def caption(spec: FigureSpec, cells: Cells, settings: FigureSettings) -> str:
     counts = pd.DataFrame([{"name": look.label, **statistics.counts(cell)} for look, cell in shown])
     by_name = counts.groupby("name", sort=False)
     return " ".join([title, *display.sentences({str(name): display.counts(rows) for name, rows in by_name})])
+
+
+def examples_caption(spec: FigureSpec, examples: Sequence[rendering.Example]) -> str:
+    """Write the caption of a figure of synsets; every number in it is taken from the files or the environments."""
+    synsets = pd.DataFrame(
+        {
+            "n_pairs": example.synset.actions.shape[1],
+            "objective": f"{display.look(example.synset.objective).label}, seed {example.synset.seed}",
+            "step": example.synset.steps[-1],
+            "seconds": example.seconds,
+        }
+        for example in examples
+    )
+    objectives = ", ".join(synsets["objective"].unique())
+    spans = {name: display.span(synsets[name]) for name in ("n_pairs", "step", "seconds")}
+    return spec.title.format(objective=objectives, **spans)
 
 
 def seed_curve(cell: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -264,15 +356,15 @@ def _thousands(value: float) -> str:
     return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
 
 
-def make_figure(name: str, returns: Sequence[Path], out: Path, settings: FigureSettings) -> None:
+def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSettings) -> None:
     """Make a figure: ``.png``, ``.pdf`` and a ``.json`` with its caption and inputs, beside each other.
 
     Parameters
     ----------
     name : str
         One of `FIGURES`.
-    returns : sequence of Path
-        Returns files; those that the figure does not show are left out.
+    paths : sequence of Path
+        Returns files, or synsets if the figure shows them; those that the figure does not show are left out.
     out : Path
         The png to write; the others stand beside it.
     settings : FigureSettings
@@ -285,14 +377,18 @@ def make_figure(name: str, returns: Sequence[Path], out: Path, settings: FigureS
     """
     if out.suffix != ".png":
         raise UserError(f"--out {out}: ends in {out.suffix or 'nothing'!r}; .png is needed")
-    episodes, inputs = read_returns(returns)
-    episodes = select(episodes, WHERE, settings.n_pairs)
     spec = FIGURES[name]
-    cells = arrange(spec, episodes)
-    text = caption(spec, cells, settings)
+    shown: Cells | list[rendering.Example]
+    if spec.reads == "synsets":
+        shown, inputs = rendering.read_examples(paths, settings.poses, settings.objective, settings.n_pairs)
+        text = examples_caption(spec, shown)
+    else:
+        episodes, inputs = read_returns(paths)
+        shown = arrange(spec, select(episodes, WHERE, settings.n_pairs))
+        text = caption(spec, shown, settings)
     # the style is laid over matplotlib's defaults, not over the user's matplotlibrc
     with matplotlib.style.context([STYLE], after_reset=True):
-        figure = spec.draw(cells, settings)
+        figure = spec.draw(shown, settings)
         FigureCanvasAgg(figure)
         # without dates and versions the bytes depend on the data alone
         save = functools.partial(figure.savefig, dpi=settings.dpi)
@@ -301,13 +397,13 @@ def make_figure(name: str, returns: Sequence[Path], out: Path, settings: FigureS
         files.write_atomically(out.with_suffix(".pdf"), lambda path: save(path, metadata=plain))
     metadata = {"kind": "figure", "name": name, "caption": text, "settings": settings.model_dump(), "inputs": inputs}
     files.write_json(files.sidecar(out), metadata)
-    log.info("%s: %d episodes in %d files", out, len(episodes), len(inputs))
+    log.info("%s: from %d files", out, len(inputs))
 
 
 @commands.stage("figure", FigureSettings)
 @click.option("--name", type=click.Choice(list(FIGURES)), default="figure_1", show_default=True, help="Which figure.")
 @click.option("--out", type=commands.FILE, required=True, help="png to write; .pdf and .json go beside it.")
-@click.argument("returns", type=commands.FILE, nargs=-1, required=True)
-def command(name: str, returns: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
-    """Make a figure of the paper from RETURNS files."""
-    make_figure(name, returns, out, settings)
+@click.argument("files", type=commands.FILE, nargs=-1, required=True)
+def command(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
+    """Make a figure of the paper from FILES of returns, or figure_2 from FILES of synsets."""
+    make_figure(name, files, out, settings)

@@ -1,4 +1,4 @@
-"""Tables of the paper from returns files alone: a long csv, and the same numbers as Markdown and LaTeX."""
+"""Tables of the paper from returns files alone: a long csv, and the same numbers as Markdown, HTML and LaTeX."""
 
 import functools
 import importlib.resources
@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,13 @@ LONG = (
     *("task", "objective", "protocol", "n_pairs", "mean", "low", "high", "n", "unit", *statistics.COUNTED),
     *("policy_sd", "worst_policy", "paper_value", "difference", "best"),
 )
+STYLE = """
+table { border-collapse: collapse; margin: 1em auto; font: 16px/1.4 Georgia, serif; color: #111; }
+p { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
+th, td { padding: .35em .9em; text-align: center; font-weight: normal; }
+b { font-weight: bold; } tbody th { text-align: left; } small { display: block; color: #555; }
+thead { border-top: 2px solid; border-bottom: 1px solid; } tbody { border-bottom: 2px solid; }
+"""
 INTERVALS = {"student_t": "Student-t", "bootstrap": "bootstrap"}
 
 
@@ -278,6 +286,29 @@ def markdown(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> st
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{text}\n"
 
 
+def html(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
+    """Render a long table as an HTML page that needs no other file, with its caption."""
+    tasks, rows = _grid(spec, table, digits)
+
+    def cell(shown: _Cell) -> str:
+        small = [shown.interval, f"paper {shown.paper}" if shown.paper else ""]
+        mean = f"<b>{shown.mean}</b>" if shown.best else shown.mean
+        return f"<td>{mean}{''.join(f'<small>{escape(part)}</small>' for part in small if part)}</td>"
+
+    heads = "".join(
+        f"<th>{escape(environment)}<small>{escape(dataset)}</small></th>" for environment, dataset in _heads(tasks)
+    )
+    body = [f"<tr><th>{escape(label)}</th>{''.join(map(cell, cells))}</tr>" for label, cells in rows.items()]
+    return "\n".join(
+        [
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{STYLE}</style>',
+            f"<table><thead><tr><th></th>{heads}</tr></thead>",
+            *("<tbody>", *body, "</tbody></table>"),
+            f"<p>{escape(text)}</p></html>\n",
+        ]
+    )
+
+
 def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
     """Render a long table as a LaTeX ``table`` (package booktabs), with its caption."""
     tasks, rows = _grid(spec, table, digits)
@@ -304,14 +335,14 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
         body.append("\n".join(" & ".join(line) + r" \\" for line in lines))
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}",
+            r"% needs \usepackage{booktabs, graphicx}" if wide else r"% needs \usepackage{booktabs}",
             r"\begin{table}",
             rf"\caption{{{_escape(text)}}}",
             rf"\label{{tab:{name}}}",
             r"\centering",
             r"\scriptsize" if wide else r"\small",
             r"\setlength{\tabcolsep}{3pt}",
-            rf"\begin{{tabular}}{{l{'c' * len(tasks)}}}",
+            (r"\resizebox{\linewidth}{!}{" if wide else "") + rf"\begin{{tabular}}{{l{'c' * len(tasks)}}}",
             r"\toprule",
             " & ".join(["", *above]) + r" \\",
             " ".join(rules),
@@ -319,7 +350,7 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
             r"\midrule",
             "\n\\addlinespace\n".join(body),
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}" + ("}" if wide else ""),
             r"\end{table}",
             "",
         ]
@@ -338,7 +369,7 @@ def _escape(text: str) -> str:
 
 
 def make_table(name: str, returns: Sequence[Path], out: Path, settings: TableSettings) -> None:
-    """Make a table: ``.csv`` (long form) with its sidecar, ``.md`` and ``.tex`` beside each other.
+    """Make a table: ``.csv`` (long form) with its sidecar, ``.md``, ``.html`` and ``.tex`` beside each other.
 
     Parameters
     ----------
@@ -363,6 +394,7 @@ def make_table(name: str, returns: Sequence[Path], out: Path, settings: TableSet
     table = summarise(spec, episodes, settings)
     text = caption(spec, table, settings)
     files.write_text(out.with_suffix(".md"), markdown(spec, table, text, settings.digits))
+    files.write_text(out.with_suffix(".html"), html(spec, table, text, settings.digits))
     files.write_text(out.with_suffix(".tex"), latex(name, spec, table, text, settings.digits))
     metadata = {"kind": "table", "name": name, "caption": text, "settings": settings.model_dump(), "inputs": inputs}
     files.write_artefact(out, table, metadata)
@@ -371,7 +403,7 @@ def make_table(name: str, returns: Sequence[Path], out: Path, settings: TableSet
 
 @commands.stage("table", TableSettings)
 @click.option("--name", type=click.Choice(list(TABLES)), default="table_1", show_default=True, help="Which table.")
-@click.option("--out", type=commands.FILE, required=True, help="csv to write; .md and .tex go beside it.")
+@click.option("--out", type=commands.FILE, required=True, help="csv to write; .md, .html and .tex go beside it.")
 @click.argument("returns", type=commands.FILE, nargs=-1, required=True)
 def command(name: str, returns: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
     """Make a table of the paper from RETURNS files."""

@@ -184,6 +184,14 @@ class Experiment:
         """Return the tables."""
         return [{"table": name} for name in self.config.report.tables]
 
+    def shown_synsets(self) -> list[Job]:
+        """Return the synsets that figures draw: of one objective and size, the first seed's, for every task."""
+        shown = self.config.report.figure
+        objective = shown.objective or self.config.objectives[-1]
+        size = shown.n_pairs or self.config.synset_sizes[0]
+        seed = self.config.synset_seeds(objective)[0]
+        return [{**task, "objective": objective, "size": size, "seed": seed} for task in self.tasks()]
+
     def figures(self) -> list[Job]:
         """Return the figures."""
         return [{"figure": name} for name in self.config.report.figures]
@@ -290,6 +298,10 @@ class Experiment:
     def figure_settings(self, wildcards: Any) -> str:
         """Return the settings of a figure."""
         return canonical(self.config.report.figure)
+
+    def figure_reads(self, wildcards: Any) -> str:
+        """Return the kind of files that a figure is made from: ``returns`` or ``synsets``."""
+        return FIGURES[wildcards.figure].reads
 
     def _collections(self, task: str) -> list[str]:
         match self.config.tasks[task].dataset.root:

@@ -3,6 +3,7 @@ import os
 import sys
 
 from obd.errors import UserError
+from obd.report import Record
 from obd.workflow import Experiment, package_file, sources
 
 # jobs call the `obd` of the environment that runs Snakemake, activated or not

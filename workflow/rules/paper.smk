@@ -1,9 +1,10 @@
-# Tables and figures, from returns files alone.
+# Tables and figures, from returns files or synsets alone; `report` marks what `make report` shows.
 RETURNS = [
     *paths(rules.evaluate.output.returns, experiment.evaluations()),
     *paths(rules.evaluate_whole_data.output.returns, experiment.whole_data()),
     *paths(rules.card.output.returns, experiment.near_experts()),
 ]
+FIGURE_INPUTS = {"returns": RETURNS, "synsets": paths(rules.distill.output.synset, experiment.shown_synsets())}
 
 
 rule table:
@@ -11,10 +12,11 @@ rule table:
         returns=RETURNS,
         code=[*sources("obd.tables"), package_file("paper_numbers.csv")],
     output:
-        csv="results/paper/{table}.csv",
+        csv=report("results/paper/{table}.csv", **shown("Tables", "{table}", "csv")),
         metadata="results/paper/{table}.json",
         markdown="results/paper/{table}.md",
         latex="results/paper/{table}.tex",
+        html=report("results/paper/{table}.html", **shown("Tables", "{table}", "html")),
     log:
         "logs/paper/{table}.log",
     benchmark:
@@ -36,11 +38,11 @@ rule table:
 
 rule figure:
     input:
-        returns=RETURNS,
+        files=lambda wildcards: FIGURE_INPUTS[experiment.figure_reads(wildcards)],
         code=sources("obd.figures"),
     output:
-        png="results/paper/{figure}.png",
-        pdf="results/paper/{figure}.pdf",
+        png=report("results/paper/{figure}.png", **shown("Figures", "{figure}", "png")),
+        pdf=report("results/paper/{figure}.pdf", **shown("Figures", "{figure}", "pdf")),
         metadata="results/paper/{figure}.json",
     log:
         "logs/paper/{figure}.log",
@@ -58,7 +60,7 @@ rule figure:
         "Figure {wildcards.figure}"
     shell:
         "obd figure --name {wildcards.figure} --settings {params.settings:q} "
-        "--out {output.png:q} --log {log:q} --threads {threads} {input.returns:q}"
+        "--out {output.png:q} --log {log:q} --threads {threads} {input.files:q}"
 
 
 rule tables:

@@ -21,13 +21,13 @@ from pydantic import Field
 from obd import command as commands
 from obd import display, files, statistics
 from obd.errors import UserError
-from obd.returns import check_cell, read_returns, select
+from obd.returns import Selection, check_cell, read_returns, select
 from obd.settings import Settings
 
 log = logging.getLogger(__name__)
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of every font that a pdf embeds
 
-WHERE = {"protocol": ("standard", "whole_data", "near_expert")}
+STANDARD = {"protocol": ("standard", "whole_data", "near_expert")}  # what the main figures show
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
 BAND = 0.16  # opacity of bands
 MARKERS = 8  # at most about as many along a curve
@@ -150,8 +150,37 @@ def several_policies(cell: pd.DataFrame) -> pd.DataFrame:
     return last if last["policy"].nunique() > 1 else last.iloc[:0]
 
 
+def size_curves(cells: Cells, settings: FigureSettings) -> Figure:
+    """Draw score against synset size, one panel per task: mean over seeds with its Student-t interval.
+
+    Parameters
+    ----------
+    cells : dict of dict of DataFrame
+        Episodes of one snapshot and several sizes by task and objective.
+    settings : FigureSettings
+        Level, size.
+    """
+    figure, panels = _panels(list(cells), settings, "Pairs in the synset")
+    for task, axes in panels.items():
+        sizes = sorted({int(size) for cell in cells[task].values() for size in cell["n_pairs"].unique()})
+        for objective, cell in cells[task].items():
+            curve = seed_curve(cell, settings.confidence, "n_pairs")
+            errors = [curve["mean"] - curve["low"], curve["high"] - curve["mean"]]
+            axes.errorbar(curve.index, curve["mean"], errors, capsize=2, **_line(display.look(objective)))
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+    _legend(figure, cells)
+    return figure
+
+
+def last_snapshot_of_each_size(cell: pd.DataFrame) -> pd.DataFrame:
+    """Keep the last snapshot of each synset size."""
+    return pd.concat([statistics.last_snapshots(of_size, 1) for _, of_size in cell.groupby("n_pairs")])
+
+
 @dataclass(frozen=True)
-class FigureSpec:
+class FigureSpec(Selection):
     """A figure.
 
     Attributes
@@ -172,16 +201,26 @@ class FigureSpec:
 FIGURES = {
     "figure_1": FigureSpec(
         draw=learning_curves,
+        where=STANDARD,
         title="Score (0: random policy, 100: expert) of policies trained from scratch on the synset of each outer step "
         "({n_pairs} pairs): mean over seeds, band: {level} Student-t interval over seeds; flat lines: random selection "
         "of pairs, and policies trained on the whole dataset.",
     ),
     "policy_spread": FigureSpec(
         draw=policy_spread,
+        where=STANDARD,
         title="Score (0: random policy, 100: expert) of each policy trained from scratch on the last synset ({n_pairs} "
         "pairs) or on the whole dataset: a dot is the mean over a policy's episodes, a column of dots is a seed; "
         "diamond: mean with {level} Student-t interval.",
         keep=several_policies,
+    ),
+    "synset_size": FigureSpec(
+        draw=size_curves,
+        where={"protocol": ("standard",)},
+        compares="n_pairs",
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on the last synset of {n_pairs} "
+        "pairs, by their number: mean with {level} Student-t interval over seeds.",
+        keep=last_snapshot_of_each_size,
     ),
 }
 
@@ -200,7 +239,8 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame) -> Cells:
         shown = {}
         for objective in sorted(of_task["objective"].unique(), key=functools.partial(display.position, "objective")):
             cell = of_task[of_task["objective"] == objective]
-            check_cell(cell)
+            for _, part in cell.groupby(spec.compares) if spec.compares else [("", cell)]:
+                check_cell(part)
             kept = spec.keep(cell)
             if not kept.empty:
                 shown[objective] = kept
@@ -214,19 +254,17 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame) -> Cells:
 def caption(spec: FigureSpec, cells: Cells, settings: FigureSettings) -> str:
     """Write a figure's caption; every number in it is taken from the files or the settings."""
     shown = [(display.look(name), cell) for of_task in cells.values() for name, cell in of_task.items()]
-    sizes = pd.Series([cell["n_pairs"].iloc[0] for look, cell in shown if look.synset])
+    sizes = pd.Series([size for look, cell in shown if look.synset for size in cell["n_pairs"].unique()])
     title = spec.title.format(n_pairs=display.span(sizes), level=f"{100 * settings.confidence:g} %")
     counts = pd.DataFrame([{"name": look.label, **statistics.counts(cell)} for look, cell in shown])
     by_name = counts.groupby("name", sort=False)
     return " ".join([title, *display.sentences({str(name): display.counts(rows) for name, rows in by_name})])
 
 
-def seed_curve(cell: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Average policies and episodes of each seed, then seeds: columns mean, low, high, n; one row per step."""
-    scores = cell.groupby(["step", "seed"])["score"].mean()
-    intervals = {
-        step: statistics.student_t_interval([seeds.to_numpy()], confidence) for step, seeds in scores.groupby("step")
-    }
+def seed_curve(cell: pd.DataFrame, confidence: float, x: str = "step") -> pd.DataFrame:
+    """Average policies and episodes of each seed, then seeds: columns mean, low, high, n; one row per value of `x`."""
+    scores = cell.groupby([x, "seed"])["score"].mean()
+    intervals = {at: statistics.student_t_interval([seeds.to_numpy()], confidence) for at, seeds in scores.groupby(x)}
     return pd.DataFrame(intervals.values(), index=list(intervals))
 
 
@@ -286,8 +324,8 @@ def make_figure(name: str, returns: Sequence[Path], out: Path, settings: FigureS
     if out.suffix != ".png":
         raise UserError(f"--out {out}: ends in {out.suffix or 'nothing'!r}; .png is needed")
     episodes, inputs = read_returns(returns)
-    episodes = select(episodes, WHERE, settings.n_pairs)
     spec = FIGURES[name]
+    episodes = select(episodes, spec, settings.n_pairs)
     cells = arrange(spec, episodes)
     text = caption(spec, cells, settings)
     # the style is laid over matplotlib's defaults, not over the user's matplotlibrc

@@ -1,14 +1,12 @@
-# Tables and figures, from returns files alone.
-RETURNS = [
-    *paths(rules.evaluate.output.returns, experiment.evaluations()),
-    *paths(rules.evaluate_whole_data.output.returns, experiment.whole_data()),
-    *paths(rules.card.output.returns, experiment.near_experts()),
-]
+# Tables and figures, each from the files of returns (or costs) that it shows, and nothing else.
+def shown(jobs_by_rule):
+    """List the files that rules make in some of their jobs."""
+    return [file for name, jobs in jobs_by_rule.items() for file in paths(getattr(rules, name).output[0], jobs)]
 
 
 rule table:
     input:
-        returns=RETURNS,
+        shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),
         code=[*sources("obd.tables"), package_file("paper_numbers.csv")],
     output:
         csv="results/paper/{table}.csv",
@@ -31,12 +29,12 @@ rule table:
         "Table {wildcards.table}"
     shell:
         "obd table --name {wildcards.table} --settings {params.settings:q} "
-        "--out {output.csv:q} --log {log:q} --threads {threads} {input.returns:q}"
+        "--out {output.csv:q} --log {log:q} --threads {threads} {input.shown:q}"
 
 
 rule figure:
     input:
-        returns=RETURNS,
+        shown=lambda wildcards: shown(experiment.shown_in_figure(wildcards.figure)),
         code=sources("obd.figures"),
     output:
         png="results/paper/{figure}.png",
@@ -58,7 +56,7 @@ rule figure:
         "Figure {wildcards.figure}"
     shell:
         "obd figure --name {wildcards.figure} --settings {params.settings:q} "
-        "--out {output.png:q} --log {log:q} --threads {threads} {input.returns:q}"
+        "--out {output.png:q} --log {log:q} --threads {threads} {input.shown:q}"
 
 
 rule tables:

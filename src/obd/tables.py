@@ -165,8 +165,9 @@ def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) 
     DataFrame
         task (or ``average``), objective, protocol, n_pairs, members (policies that act as one); mean, low, high, n and
         unit of the interval; number of seeds, snapshots per seed, policies per snapshot and episodes per policy;
-        policy_sd and worst_policy (see `obd.statistics.policy_spread`); change against the reference protocol, its interval, and the smallest number
-        of seeds that both have; paper_value and difference (ours - paper); best (bold).
+        policy_sd and worst_policy (see `obd.statistics.policy_spread`); change against the reference protocol, its
+        interval, and the smallest number of seeds that both have; paper_value and difference (ours - paper); best
+        (bold).
 
     Raises
     ------

@@ -348,8 +348,8 @@ class Experiment:
         return canonical(self.config.whole_data_settings(wildcards.task))
 
     def cost_synset(self, wildcards: Any) -> list[Job]:
-        """Return the synset whose training is timed: of the last objective, as all cost the same."""
-        objective = self.config.objectives[-1]
+        """Return the synset whose training is timed: the first, as all cost the same."""
+        objective = self.config.objectives[0]
         size, seed = self.config.synset_sizes[0], self.config.synset_seeds(objective)[0]
         return [{"task": wildcards.task, "objective": objective, "size": size, "seed": seed}]
 
@@ -357,7 +357,7 @@ class Experiment:
         """Return the settings of a measurement of cost: the trainings of both evaluations."""
         settings = CostSettings(
             whole_data=self.config.whole_data_settings(wildcards.task).clone,
-            synset=self.config.evaluate_settings(wildcards.task, self.config.objectives[-1]).clone,
+            synset=self.config.evaluate_settings(wildcards.task, self.config.objectives[0]).clone,
             repeats=self.config.cost_repeats or 1,
         )
         return canonical(settings)

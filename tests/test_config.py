@@ -124,6 +124,11 @@ BAD = [
     ),
     ("protocols", {"x": {"evaluate": {"policies": 0}}}, "protocols.x.evaluate.policies: 0: should be greater than"),
     ("size_study", {}, "size_study.sizes: missing; it has no default"),
+    (
+        "size_study",
+        {"sizes": [16], "tasks": "own", "evaluate": {"clone": 3}},
+        "size_study.evaluate.clone: 3: should be",
+    ),
     ("size_study", {"sizes": [16, 16]}, "size_study.sizes: 16 stands there twice"),
     ("size_study", {"sizes": [16], "tasks": "walker*"}, "size_study.tasks: 'walker*' matches no task; allowed: "),
     ("cost_repeats", 0, "cost_repeats: 0: should be greater than or equal to 1"),

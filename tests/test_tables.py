@@ -262,7 +262,7 @@ def test_protocols_without_a_common_snapshot_are_refused(tmp_path):
 
 
 def write_costs(path, task, n_pairs=401598):
-    rows = [(task, "whole_data", n_pairs, 80000, 256, 1234.5678, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
+    rows = [(task, "whole_data", n_pairs, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
     columns = ["task", "data", "n_pairs", "steps", "batch_size", "seconds", "megabytes"]
     files.write_artefact(path, pd.DataFrame(rows, columns=columns), {"kind": "cost"})
     return path
@@ -280,7 +280,7 @@ def test_table_4_is_made_from_costs(tmp_path):
         "| --- | ---: | ---: |",
         "| Whole data: pairs | 401,598 | 401,598<br>paper 400,000 (+1,598) |",
         "| Whole data: steps | 80,000 | 80,000<br>paper 80,000 (+0) |",
-        "| Whole data: seconds | 1,234.568 | 1,234.568 |",
+        "| Whole data: seconds | 1,234.560 | 1,234.560 |",
         "| Whole data: megabytes | 22.400 | 22.400 |",
     ]
     assert "| Synset: steps | 100 | 100<br>paper 100 (+0) |" in (tmp_path / "table_4.md").read_text()

@@ -126,13 +126,20 @@ def test_a_size_study_adds_sizes_for_some_tasks_and_objectives():
     jobs = experiment(
         objectives=["random", "pbc", "av_pbc"],
         seeds=[0],
-        size_study={"sizes": [16, 256], "tasks": ["pa*"]},
+        size_study={"sizes": [16, 256], "tasks": ["pa*"], "evaluate": {"episodes": 2}},
         protocols={"big": {"objectives": ["av_pbc"], "evaluate": {"clone": {"architecture": "mlp_6"}}}},
     )
     small = {"task": "paper", "objective": "av_pbc", "size": 16, "seed": 0}
     assert [job for job in jobs.synsets() if job["size"] == 16] == [small]
     assert [job for job in jobs.evaluations() if job["size"] == 16] == [{**small, "protocol": "standard"}]
     assert jobs.counts()["evaluate"] == 3 * 3 + 3 + 1
+    episodes = {
+        size: json.loads(
+            jobs.evaluate_settings(SimpleNamespace(**{**small, "protocol": "standard", "size": str(size)}))
+        )
+        for size in (16, 256)
+    }
+    assert {size: settings["episodes"] for size, settings in episodes.items()} == {16: 2, 256: 10}
     assert jobs.config.table_settings().n_pairs == jobs.config.figure_settings().n_pairs == 256
 
 

@@ -91,6 +91,7 @@ class SizeStudy(TaskPatterns):
 
     sizes: tuple[Size, ...] = Field(min_length=1, description="numbers of pairs, beside synset_sizes")
     objectives: tuple[Objective, ...] = Field(("av_pbc",), min_length=1, description="objectives")
+    evaluate: dict[str, Any] = Field({}, description="keys of evaluate that differ at these sizes")
 
 
 class ReportSettings(Settings):
@@ -162,7 +163,9 @@ class Config(Settings):
             for objective in (RANDOM, *OBJECTIVES):
                 config.distill_settings(task, objective, source)
                 for protocol in (STANDARD, *config.protocols):
-                    config.evaluate_settings(task, objective, protocol, source)
+                    config.evaluate_settings(task, objective, protocol, None, source)
+                for size in config.sizes(task, objective):
+                    config.evaluate_settings(task, objective, STANDARD, size, source)
             config.whole_data_settings(task, source)
         return config
 
@@ -177,10 +180,15 @@ class Config(Settings):
         return self._overridden(self.distill, "distill", task, objective, source)
 
     def evaluate_settings(
-        self, task: str, objective: str, protocol: str = STANDARD, source: str = "config"
+        self, task: str, objective: str, protocol: str = STANDARD, size: int | None = None, source: str = "config"
     ) -> EvaluateSettings:
-        """Return the settings of the evaluation of synsets, as `distill_settings` does; a protocol is laid over all."""
+        """Return the settings of the evaluation of synsets, as `distill_settings` does.
+
+        Over these are laid those of the protocol, or of the size study if the size (None: the main one) is one of its.
+        """
         settings = self._overridden(self.evaluate, "evaluate", task, objective, source)
+        if self.size_study is not None and size is not None and size not in self.synset_sizes:
+            return _laid_over(settings, self.size_study.evaluate, source, "size_study.evaluate")
         if protocol == STANDARD:
             return settings
         return _laid_over(settings, self.protocols[protocol].evaluate, source, f"protocols.{protocol}.evaluate")

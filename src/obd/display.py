@@ -47,9 +47,9 @@ OBJECTIVES = {
 # in the order of table rows; other protocols come after them, by their own names
 PROTOCOLS = {
     "standard": "Standard",
-    **{f"mlp_{layers}": f"MLP, {layers} layers" for layers in (2, 3, 4, 5, 6)},
+    **{f"mlp_{layers}": f"{layers}-layer MLP" for layers in (2, 3, 4, 5, 6)},
     "residual": "Residual MLP",
-    **{"adam": "Adam", "adamw": "AdamW", "sgdm": "SGD, momentum"},
+    **{"adam": "Adam", "adamw": "AdamW", "sgdm": "SGD with momentum"},
 }
 COSTS = {
     f"{data}_{quantity}": f"{label}: {quantity.removeprefix('n_')}"

@@ -341,7 +341,8 @@ class Experiment:
 
     def evaluate_settings(self, wildcards: Any) -> str:
         """Return the settings of the evaluation of a synset."""
-        return canonical(self.config.evaluate_settings(wildcards.task, wildcards.objective, wildcards.protocol))
+        about = wildcards.task, wildcards.objective, wildcards.protocol, int(wildcards.size)
+        return canonical(self.config.evaluate_settings(*about))
 
     def whole_data_settings(self, wildcards: Any) -> str:
         """Return the settings of behaviour cloning on a task's whole dataset."""

@@ -1,9 +1,4 @@
 # Tables and figures, each from the files of returns (or costs) that it shows, and nothing else.
-def shown(jobs_by_rule):
-    """List the files that rules make in some of their jobs."""
-    return [file for name, jobs in jobs_by_rule.items() for file in paths(getattr(rules, name).output[0], jobs)]
-
-
 rule table:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),

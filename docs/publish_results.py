@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = ["table_1.md", "table_1.csv", "figure_1.png", "figure_2.png", "policy_spread.png"]
+PUBLISHED = ["table_1.csv", *(f"table_{number}.md" for number in range(1, 6))]
+PUBLISHED += [f"{name}.png" for name in ("figure_1", "figure_2", "policy_spread", "synset_size")]
 START, END = "<!-- results: written by `make readme` from docs/results -->\n", "<!-- end of results -->"
 
 

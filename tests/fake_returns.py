@@ -25,6 +25,7 @@ def write_returns(
     policies: int = 2,
     episodes: int = 2,
     env_id: str = "Hopper-v5",
+    members: int = 1,
 ) -> Path:
     """Write one returns file and give back its path."""
     rows = []
@@ -34,13 +35,15 @@ def write_returns(
                 value = score(step, policy, episode) if callable(score) else score
                 run = (task, objective, n_pairs, seed, protocol, step, policy, 100 + policy)
                 rows.append((*run, episode, 200 + episode, 10 * value, 1000, value))
-    write_frame(path, pd.DataFrame(rows, columns=COLUMNS), task, env_id)
+    write_frame(path, pd.DataFrame(rows, columns=COLUMNS), task, env_id, members)
     return path
 
 
-def write_frame(path: Path, frame: pd.DataFrame, task: str = "hopper_medium", env_id: str = "Hopper-v5") -> None:
+def write_frame(
+    path: Path, frame: pd.DataFrame, task: str = "hopper_medium", env_id: str = "Hopper-v5", members: int = 1
+) -> None:
     """Write a frame as a returns file, whatever it holds."""
-    metadata = {"kind": KIND, "task": task, "env_id": env_id, "reference_returns": [0.0, 1000.0]}
+    metadata = {"kind": KIND, "task": task, "env_id": env_id, "reference_returns": [0.0, 1000.0], "members": members}
     files.write_artefact(path, frame, metadata)
 
 

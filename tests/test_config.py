@@ -111,6 +111,27 @@ BAD = [
     ("evaluate.policies", 0, "evaluate.policies: 0: should be greater than or equal to 1"),
     ("whole_data", True, "whole_data: true: should be an object"),
     ("card.episodes", 0, "card.episodes: 0: should be greater than or equal to 1"),
+    ("protocols", {"x": {"objectives": ["sdw"]}}, "protocols.x.objectives[0]: \"sdw\": should be 'random', 'dbc', "),
+    ("protocols", {"x": {"objectives": ["dbc", "dbc"]}}, "protocols.x.objectives: 'dbc' stands there twice"),
+    ("protocols", {"standard": {}}, "protocols.standard: is the project's own name for something else"),
+    ("protocols", {"whole_data": {}}, "protocols.whole_data: is the project's own name for something else"),
+    ("protocols", {"X": {}}, 'protocols.X: "X": String should match pattern'),
+    ("protocols", {"x": {"policies": 3}}, "protocols.x.policies: unknown key; allowed: evaluate, objectives"),
+    (
+        "protocols",
+        {"x": {"evaluate": {"clone": {"lr": 1}}}},
+        "protocols.x.evaluate.clone.lr: unknown key; allowed: arch",
+    ),
+    ("protocols", {"x": {"evaluate": {"policies": 0}}}, "protocols.x.evaluate.policies: 0: should be greater than"),
+    ("size_study", {}, "size_study.sizes: missing; it has no default"),
+    (
+        "size_study",
+        {"sizes": [16], "tasks": "own", "evaluate": {"clone": 3}},
+        "size_study.evaluate.clone: 3: should be",
+    ),
+    ("size_study", {"sizes": [16, 16]}, "size_study.sizes: 16 stands there twice"),
+    ("size_study", {"sizes": [16], "tasks": "walker*"}, "size_study.tasks: 'walker*' matches no task; allowed: "),
+    ("cost_repeats", 0, "cost_repeats: 0: should be greater than or equal to 1"),
     ("report.tables", ["table_9"], "report.tables[0]: \"table_9\": should be 'table_1'"),
     ("report.figures", ["figure_1", "figure_1"], "report.figures: 'figure_1' stands there twice"),
     ("report.table.digits", 9, "report.table.digits: 9: should be less than or equal to 4"),
@@ -181,7 +202,7 @@ def test_a_missing_file(capsys):
     assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 45), ("config/paper.yaml", 490)])
+@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 91), ("config/paper.yaml", 1119)])
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     result = CliRunner().invoke(command, [name])
@@ -213,6 +234,23 @@ def test_the_default_configuration_names_every_key():
 
     # what depends on the source and the algorithm is listed by `obd dataset --help` and `obd near-expert --help`
     assert [key for key in missing(full, written) if not key.startswith("tasks.")] == []
+
+
+def test_costs_need_whole_data():
+    with pytest.raises(UserError, match=r"cost_repeats: 5: there is nothing to compare with; whole_data is null"):
+        Config.parse({**GOOD, "whole_data": None, "overrides": [], "cost_repeats": 5}, "bad.yaml")
+
+
+def test_protocols_are_laid_over_overrides():
+    protocols = {"big": {"objectives": ["pbc"], "evaluate": {"episodes": 3, "clone": {"architecture": "mlp_6"}}}}
+    overrides = [{"tasks": "own", "evaluate": {"episodes": 7, "clone": {"steps": 9}}}]
+    config = Config.parse({**GOOD, "protocols": protocols, "overrides": overrides}, "good.yaml")
+    settings = config.evaluate_settings("own", "pbc", "big")
+    assert (settings.episodes, settings.clone.steps, settings.clone.architecture) == (3, 9, "mlp_6")
+    assert config.evaluate_settings("own", "pbc").episodes == 7
+    assert config.evaluate_settings("hopper", "pbc", "big").clone.steps == 100
+    assert config.protocols_of("pbc", 256) == ["standard", "big"]
+    assert config.protocols_of("dbc", 256) == ["standard"]
 
 
 def test_the_papers_settings():

@@ -32,13 +32,14 @@ CONFIG = {
     "distill": {"steps": 20, "snapshot_every": 10},
     "evaluate": {"policies": 2, "episodes": 1},
     "whole_data": {"policies": 2, "clone": {"steps": 5, "batch_size": 16}},
-    "report": {"tables": ["table_1"], "figures": ["figure_1", "policy_spread", "figure_2"]},
+    "cost_repeats": 2,
 }
-RETURNS_REPORT = {"table": 1, "figure": 2}  # from returns alone
-REPORT = {"table": 1, "figure": 3}  # figure_2 shows the synsets of av_pbc, seed 0
+RETURNS_REPORT = {"table": 1, "figure": 2}  # from returns: table_1, figure_1, policy_spread
+REPORT = {"table": 1, "figure": 3}  # also figure_2, which shows the synsets of av_pbc, seed 0
+PAPER = {"table": 2, "figure": 3}  # also table_4, which is made from costs
 ALL = {
     **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "distill": 12, "evaluate": 12},
-    **{"evaluate_whole_data": 2, **REPORT},
+    **{"evaluate_whole_data": 2, "cost": 2, **PAPER},
 }
 
 
@@ -89,9 +90,9 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
         ("datasets", ["collect", "dataset"]),
         ("near_experts", ["collect", "dataset", "near_expert", "card"]),
         ("synsets", ["collect", "dataset", "near_expert", "distill"]),
-        ("evaluations", ["collect", "dataset", "near_expert", "distill", "evaluate", "evaluate_whole_data"]),
+        ("evaluations", ["collect", "dataset", "near_expert", "distill", "evaluate", "evaluate_whole_data", "cost"]),
         ("tables", [rule for rule in ALL if rule != "figure"]),
-        ("figures", [rule for rule in ALL if rule != "table"]),
+        ("figures", [rule for rule in ALL if rule not in ("table", "cost")]),
         ("paper", list(ALL)),
     ],
 )
@@ -121,13 +122,14 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
         ("datasets/d4rl", {}),  # no task reads such a file
         ("figures", {"figure": 3}),
         ("rendering", {"figure": 3}),
-        ("tables", {"table": 1}),
-        ("statistics", REPORT),
-        ("display", REPORT),  # colours and names
+        ("tables", {"table": 2}),
+        ("statistics", PAPER),
+        ("display", PAPER),  # colours and names
         ("report", {}),
+        ("cost", {"cost": 2, "table": 1}),
         ("near_experts/card", {"card": 2, **RETURNS_REPORT}),
-        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, **RETURNS_REPORT}),
-        ("distill", {"distill": 12, "evaluate": 12, **REPORT}),
+        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, "table": 2, "figure": 2}),
+        ("distill", {"distill": 12, "evaluate": 12, "cost": 2, **PAPER}),
         # one task's algorithm: its near-expert, and the two synsets that use it
         ("near_experts/td3_bc", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
         ("near_experts/checkpoint", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
@@ -142,7 +144,8 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
 @pytest.mark.parametrize(
     ("path", "value", "reruns"),
     [
-        ("report.table.digits", 2, {"table": 1}),
+        ("report.table.digits", 2, {"table": 2}),
+        ("cost_repeats", 3, {"cost": 2, "table": 1}),
         ("report.figure.dpi", 100, {"figure": 3}),
         ("card.episodes", 12, {"card": 2, **RETURNS_REPORT}),
         ("evaluate.episodes", 3, {"evaluate": 12, **RETURNS_REPORT}),
@@ -160,7 +163,7 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
             4,
             {
                 **{"collect": 1, "dataset": 1, "near_expert": 1, "card": 1, "distill": 6, "evaluate": 6},
-                **{"evaluate_whole_data": 1, **REPORT},
+                **{"evaluate_whole_data": 1, "cost": 1, "table": 2, "figure": 2},
             },
         ),
     ],
@@ -176,6 +179,23 @@ def test_adding_a_seed_runs_that_seed_only(workflow):
     assert all("/seed2/" in path or path.startswith("results/paper/") for path in answer.outputs)
 
 
+def test_adding_a_protocol_runs_its_evaluations_only(workflow):
+    other = {"objectives": ["av_pbc"], "evaluate": {"clone": {"architecture": "mlp_2"}}}
+    workflow.write_config(changed("protocols", {"other": other}))
+    answer = workflow.planned()
+    assert answer.counts == {"evaluate": 4, "table": 1}
+    assert all(path.endswith(("/other.csv", "results/paper/table_2.csv")) for path in answer.outputs)
+    assert answer.text.count('"architecture":"mlp_2"') == 4
+
+
+def test_adding_sizes_runs_those_sizes_only(workflow):
+    workflow.write_config(changed("size_study", {"sizes": [4], "tasks": "first"}))
+    answer = workflow.planned()
+    assert answer.counts == {"distill": 2, "evaluate": 2, "table": 1, "figure": 1}
+    paper = ["results/paper/synset_size.png", "results/paper/table_5.csv"]
+    assert [path for path in answer.outputs if "/first/av_pbc/n4/" not in path] == paper
+
+
 def test_a_lost_or_replaced_file_is_noticed(workflow):
     (workflow.folder / "results/synsets/first/dbc/n8/seed1/synset.json").unlink()
     assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **RETURNS_REPORT}
@@ -189,7 +209,7 @@ def test_random_and_dbc_need_no_near_expert(tmp_path):
     config["tasks"]["first"] = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
     workflow = WorkflowCopy.make(tmp_path / "copy", config)
     assert workflow.planned().counts == {
-        **{"dataset": 1, "distill": 4, "evaluate": 4, "evaluate_whole_data": 1, **REPORT}
+        **{"dataset": 1, "distill": 4, "evaluate": 4, "evaluate_whole_data": 1, "cost": 1, "table": 2, "figure": 2}
     }
 
 
@@ -242,8 +262,10 @@ def test_the_papers_grid(tmp_path):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
     lines = [line.split() for line in (run.stdout + run.stderr).splitlines()]
     assert {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdecimal()} == {
-        **{"dataset": 9, "near_expert": 9, "card": 9, "distill": 9 * (3 * 5 + 10), "evaluate": 9 * (3 * 5 + 10)},
-        **{"evaluate_whole_data": 9, "table": 1, "figure": 3, "all": 1, "total": 491},
+        **{"dataset": 9, "near_expert": 9, "card": 9, "distill": 9 * (3 * 5 + 10) + 3 * 4 * 5},
+        # Table 1, the sizes of Table 5, the protocols of Table 2, the ensembles of Table 3
+        **{"evaluate": 9 * (3 * 5 + 10) + 3 * 4 * 5 + 9 * 8 * 5 + 9 * 3 * 5, "evaluate_whole_data": 9, "cost": 9},
+        **{"table": 5, "figure": 4, "all": 1, "total": 1120},
     }
 
 

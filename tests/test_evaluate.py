@@ -1,11 +1,14 @@
 """Behaviour cloning and rollouts: many at once equal one at a time; the optimizer really changes."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from obd import envs, files
+from obd.config import Config
 from obd.distill import DistillSettings, distill
 from obd.errors import UserError
 from obd.evaluate import CloneSettings, EvaluateSettings, TrainedPolicies, clone, evaluate
@@ -13,7 +16,8 @@ from obd.pairs import Normaliser
 from obd.policy import ARCHITECTURES, initialise
 from obd.rollout import record, rollout
 from obd.seeding import torch_generator
-from small import write_small_inputs
+from obd.settings import load_yaml
+from small import HIGH, write_small_inputs
 
 
 def pairs(n: int = 20):
@@ -57,6 +61,50 @@ def test_cloning_equals_a_module_trained_by_torch_optim(settings, make):
         trained = as_module(found, run)
         for mine, theirs in zip(trained.parameters(), module.parameters(), strict=True):
             assert torch.allclose(mine, theirs, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "make"),
+    [
+        ("adam", lambda p, rate: torch.optim.Adam(p, rate)),
+        ("adamw", lambda p, rate: torch.optim.AdamW(p, rate, weight_decay=0.01)),
+        ("sgdm", lambda p, rate: torch.optim.SGD(p, rate, 0.9)),
+    ],
+)
+@pytest.mark.parametrize("name", ["config.yaml", "config/paper.yaml"])
+def test_the_optimizers_of_table_2_are_those_of_torch(name, protocol, make):
+    """The authors' code trained every row of the table by the same SGD."""
+    config = Config.parse(load_yaml(Path(__file__).parents[1] / name), name)
+    task = next(iter(config.tasks))
+    settings = config.evaluate_settings(task, "av_pbc", protocol).clone
+    states, actions = pairs()
+    short = settings.model_copy(update={"architecture": "mlp_2", "steps": 12})
+    initial = initialise(ARCHITECTURES["mlp_2"], 3, 1, 1, torch_generator(5, "initialisation"))
+    module = as_module(initial, 0)
+    optimizer = make(module.parameters(), settings.learning_rate)
+    for _ in range(short.steps):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(module(states), actions).backward()
+        optimizer.step()
+    standard = config.evaluate.clone.model_copy(update={"architecture": "mlp_2", "steps": 12})
+    found, plain = (as_module(clone(states, actions, chosen, 1, 5), 0) for chosen in (short, standard))
+    for mine, theirs in zip(found.parameters(), module.parameters(), strict=True):
+        assert torch.allclose(mine, theirs, atol=2e-5)
+    assert not torch.allclose(found[0].weight, plain[0].weight, atol=1e-3)
+    # each reaches a low loss in the steps it is given
+    trained = as_module(clone(states, actions, settings, 1, 5), 0)
+    assert torch.nn.functional.mse_loss(trained(states), actions) < 0.05 * actions.var()
+
+
+def test_an_ensemble_acts_by_the_mean_of_its_members():
+    parameters = initialise(ARCHITECTURES["mlp_2"], 3, 1, 4, torch_generator(5, "initialisation"))
+    normaliser = Normaliser(np.ones(3, np.float32), np.full(3, 2, np.float32), -HIGH, HIGH)
+    observations = np.random.default_rng(0).normal(size=(1, 6, 3))
+    each = TrainedPolicies(parameters, "mlp_2", normaliser)(np.repeat(observations, 4, 0))
+    together = TrainedPolicies(parameters, "mlp_2", normaliser, ensemble=True)(observations)
+    assert each.shape == (4, 6, 1)
+    assert each.std(0).min() > 0.01
+    assert np.allclose(together, each.mean(0, keepdims=True), atol=1e-6)
 
 
 def test_minibatches_are_seeded_and_learn():
@@ -160,6 +208,23 @@ def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
     score = 100 * (table["return"] + 1200) / 1050
     assert np.allclose(table["score"], score, atol=1e-2)
     assert metadata["env_id"] == "Pendulum-v1"
+
+
+def test_an_ensemble_is_one_policy_in_the_table(tmp_path):
+    write_small_inputs(tmp_path)
+    settings = EvaluateSettings(
+        clone=CloneSettings(architecture="mlp_2", steps=5), policies=3, episodes=2, ensemble=True
+    )
+    evaluate(tmp_path / "dataset.npz", "ensemble", 7, settings, tmp_path / "ensemble.csv")
+    table, metadata = files.read_table(tmp_path / "ensemble.csv", "returns")
+    assert table["policy"].tolist() == [0, 0]
+    assert table["env_seed"].nunique() == 2
+    assert metadata["members"] == 3
+    alone = tmp_path / "alone.csv"
+    evaluate(tmp_path / "dataset.npz", "standard", 7, settings.model_copy(update={"ensemble": False}), alone)
+    apart = pd.read_csv(alone)
+    assert apart["env_seed"].tolist()[:2] == table["env_seed"].tolist()  # it meets what policy 0 meets
+    assert files.read_table(alone, "returns")[1]["members"] == 1
 
 
 def test_a_whole_dataset_is_evaluated_like_a_synset(tmp_path):

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import matplotlib
@@ -123,6 +124,29 @@ def test_whole_data_alone_has_no_policies_to_compare(tmp_path):
         figures.make_figure("policy_spread", [path], tmp_path / "f.png", FigureSettings())
 
 
+def test_size_curves_show_each_size_with_its_interval(tmp_path):
+    paths = []
+    for size in (16, 256):
+        for seed in range(3):
+            path = tmp_path / f"{size}_{seed}.csv"
+            score = functools.partial(lambda level, step, *_: step + level, size + seed)
+            paths.append(write_returns(path, score, n_pairs=size, seed=seed, steps=(10, 20)))
+    (axes,) = draw("synset_size", paths).axes
+    line, _, (bars,) = axes.containers[0]
+    assert line.get_xydata().tolist() == [[16, 37], [256, 277]]
+    half = 4.3026527 / np.sqrt(3)  # t(0.975, 2)
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [
+        pytest.approx([37 - half, 37 + half]),
+        pytest.approx([277 - half, 277 + half]),
+    ]
+    assert axes.get_xscale() == "log"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["16", "256"]
+    text = figures.caption(
+        FIGURES["synset_size"], figures.arrange(FIGURES["synset_size"], read_returns(paths)[0]), FigureSettings()
+    )
+    assert "synset of 16–256 pairs" in text
+
+
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
     tasks = ("halfcheetah_medium", "hopper_medium")
@@ -133,6 +157,10 @@ def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
         ]
     else:
         paths = write_experiment(tmp_path / "in", tasks, n_seeds=2, steps=(500, 1000, 1500), policies=3, episodes=2)
+    if name == "synset_size":
+        paths = [path for path in paths if "/av_pbc/" in str(path)]
+        small = {"halfcheetah_medium": "HalfCheetah-v4", "hopper_medium": "Hopper-v4"}
+        paths += [write_returns(tmp_path / f"{t}_16.csv", 1, task=t, n_pairs=16, env_id=e) for t, e in small.items()]
 
     def run(folder, files):
         out = tmp_path / folder / f"{name}.png"

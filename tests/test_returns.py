@@ -3,7 +3,7 @@ import pytest
 
 from fake_returns import write_frame, write_returns
 from obd.errors import UserError
-from obd.returns import check_cell, read_returns, select
+from obd.returns import Selection, check_cell, read_returns, select
 
 
 def test_files_come_together_in_an_order_of_their_own(tmp_path):
@@ -72,10 +72,28 @@ def test_select_keeps_whole_dataset_rows_whatever_their_size(tmp_path):
         write_returns(tmp_path / "ensemble.csv", 4, protocol="ensemble"),
     ]
     episodes, _ = read_returns(paths)
-    kept = select(episodes, {"protocol": ("standard", "whole_data")}, 256)
+    main = Selection(where={"protocol": ("standard", "whole_data")})
+    kept = select(episodes, main, 256)
     assert sorted(kept["score"].unique()) == [2, 3]
     with pytest.raises(UserError, match="no episode in the files given has protocol in standard and n_pairs 5"):
-        select(episodes[episodes["objective"] == "av_pbc"], {"protocol": ("standard",)}, 5)
+        select(episodes[episodes["objective"] == "av_pbc"], Selection(where={"protocol": ("standard",)}), 5)
+    assert set(select(episodes, Selection(without={"protocol": ("ensemble",)}), 256)["score"]) == {2, 3}
+
+
+def test_select_compares_only_what_there_is_to_compare(tmp_path):
+    paths = [
+        write_returns(tmp_path / "16.csv", 1, n_pairs=16),
+        write_returns(tmp_path / "256.csv", 2, n_pairs=256),
+        write_returns(tmp_path / "other.csv", 3, task="ant_medium"),
+        write_returns(tmp_path / "ensemble.csv", 4, protocol="ensemble", members=7),
+    ]
+    episodes, _ = read_returns(paths)
+    assert dict(zip(episodes["score"], episodes["members"], strict=True)) == {1: 1, 2: 1, 3: 1, 4: 7}
+    sizes = Selection(where={"protocol": ("standard",)}, compares="n_pairs")
+    assert set(select(episodes, sizes, 256)["score"]) == {1, 2}
+    assert set(select(episodes, Selection(compares="protocol"), 256)["score"]) == {2, 4}
+    with pytest.raises(UserError, match="no episode in the files given has protocol in standard and more than one n_p"):
+        select(episodes[episodes["score"] > 1], sizes, 256)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from fake_returns import write_experiment, write_returns
-from obd import tables
+from obd import files, tables
 from obd.errors import UserError
 from obd.returns import read_returns
 from obd.tables import TABLES, TableSettings, TableSpec
@@ -203,11 +203,104 @@ def test_rows_may_be_sizes_or_protocols(tmp_path):
     assert list(table["paper_value"]) == [27.3, 32.3, 40.9]
     assert tables.caption(sizes, table, TableSettings()).startswith("Sizes of 16–256 pairs.")
     assert "| 64 | 64.0<br>paper 32.3 (+31.7) |" in tables.markdown(sizes, table, "", 1)
-    write_returns(tmp_path / "adam.csv", 70, protocol="cross_adam", task="hopper_medium_replay")
+    write_returns(tmp_path / "own.csv", 70, protocol="a_new_one", task="hopper_medium_replay")
     protocols = TableSpec("Protocols.", 2, rows="protocol", where={"objective": ("av_pbc",)})
     table = summarise(tmp_path.glob("*.csv"), protocols, n_pairs=256)
-    assert list(zip(table["protocol"], table["mean"], strict=True)) == [("cross_adam", 70), ("standard", 256)]
-    assert "| cross adam | 70.0 |" in tables.markdown(protocols, table, "", 1)
+    assert list(zip(table["protocol"], table["mean"], strict=True)) == [("standard", 256), ("a_new_one", 70)]
+    assert "| a new one | 70.0 |" in tables.markdown(protocols, table, "", 1)
+    table = summarise(tmp_path.glob("*.csv"), TABLES["table_5"], n_pairs=256)  # of all sizes all the same
+    assert list(table["n_pairs"]) == [16, 64, 256]
+
+
+@pytest.fixture
+def cross(tmp_path):
+    """Seeds differ by 100, protocols within a seed by 4, 5 and 6; the reference has a snapshot and a seed more."""
+    paths = []
+    for seed in range(4):
+        for objective in ("dbc", "av_pbc"):
+            common = {"seed": seed, "objective": objective}
+            level = 100 * seed
+
+            def score(step, policy, episode, level=level):
+                return level + step + policy
+
+            paths.append(write_returns(tmp_path / f"{objective}{seed}.csv", score, **common, steps=(10, 20)))
+            if seed == 3:
+                continue
+            if objective == "av_pbc":
+                better = 20 + level + 4 + seed
+                paths.append(write_returns(tmp_path / f"mlp{seed}.csv", better, **common, protocol="mlp_2", steps=[20]))
+            together = {"protocol": "ensemble", "policies": 1, "members": 2, "steps": [20]}
+            paths.append(write_returns(tmp_path / f"{objective}_e{seed}.csv", 21 + level, **common, **together))
+    return paths
+
+
+def test_table_2_compares_protocols_by_seed(cross):
+    table = summarise(cross, TABLES["table_2"], paper_datasets={"hopper_medium": "hopper-medium"})
+    assert list(table["protocol"]) == ["standard", "mlp_2"]
+    assert list(table["paper_value"])[1] == 26.2
+    standard, mlp_2 = (row for _, row in table.iterrows())
+    # of the last snapshot, as the others have no other
+    assert (standard["mean"], standard["snapshots"], standard["seeds"]) == (170.5, 1, 4)
+    assert np.isnan(standard["change"])
+    half = 4.3026527 / np.sqrt(3)  # t(0.975, 2); the seeds' own spread has gone
+    assert (mlp_2["change"], mlp_2["change_n"]) == (4.5, 3)
+    assert (mlp_2["change_low"], mlp_2["change_high"]) == pytest.approx((4.5 - half, 4.5 + half))
+    text = tables.caption(TABLES["table_2"], table, TableSettings())
+    assert "interval over n = 3 seed-wise differences" in text
+    assert "<br>change +4.5 [2.0, 7.0]<br>paper 26.2 (+98.8) |" in tables.markdown(TABLES["table_2"], table, "", 1)
+    assert r"\hfill {\tiny change}" in tables.latex("table_2", TABLES["table_2"], table, "", 1)
+
+
+def test_table_3_shows_ensembles_as_one_policy(cross):
+    table = summarise(cross, TABLES["table_3"], paper_datasets={"hopper_medium": "hopper-medium"})
+    assert list(table["objective"]) == ["dbc", "av_pbc"]
+    assert list(table["protocol"]) == ["ensemble"] * 2
+    assert list(table["paper_value"]) == [44.9, 27.6]
+    assert list(table["change"]) == [0.5, 0.5]
+    assert list(table["policies"]) == [1, 1]
+    assert table["policy_sd"].isna().all()
+    text = tables.caption(TABLES["table_3"], table, TableSettings())
+    assert "of ensembles: 2 policies trained" in text
+    assert "DBC, Av-PBC: 3 seeds × 1 snapshot × 1 policy × 2 episodes, interval over n = 3 seeds." in text
+
+
+def test_protocols_without_a_common_snapshot_are_refused(tmp_path):
+    paths = [
+        write_returns(tmp_path / f"{protocol}.csv", 1, protocol=protocol, steps=[step])
+        for protocol, step in (("standard", 10), ("mlp_2", 20))
+    ]
+    with pytest.raises(UserError, match="task hopper_medium: its protocols have no snapshot in common"):
+        summarise(paths, TABLES["table_2"])
+
+
+def write_costs(path, task, n_pairs=401598):
+    rows = [(task, "whole_data", n_pairs, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
+    columns = ["task", "data", "n_pairs", "steps", "batch_size", "seconds", "megabytes"]
+    files.write_artefact(path, pd.DataFrame(rows, columns=columns), {"kind": "cost"})
+    return path
+
+
+def test_table_4_is_made_from_costs(tmp_path):
+    paths = [write_costs(tmp_path / f"{task}.csv", task) for task in ("hopper_medium_replay", "ant_mine")]
+    settings = TableSettings(paper_datasets={"hopper_medium_replay": "hopper-medium-replay"})
+    tables.make_table("table_4", paths, tmp_path / "table_4.csv", settings)
+    table = pd.read_csv(tmp_path / "table_4.csv")
+    assert list(table) == ["task", "cost", "value", "paper_value", "difference"]
+    assert len(table) == 2 * 8
+    assert (tmp_path / "table_4.md").read_text().splitlines()[:6] == [
+        "|  | Ant mine | Hopper medium-replay |",
+        "| --- | ---: | ---: |",
+        "| Whole data: pairs | 401,598 | 401,598<br>paper 400,000 (+1,598) |",
+        "| Whole data: steps | 80,000 | 80,000<br>paper 80,000 (+0) |",
+        "| Whole data: seconds | 1,234.560 | 1,234.560 |",
+        "| Whole data: megabytes | 22.400 | 22.400 |",
+    ]
+    assert "| Synset: steps | 100 | 100<br>paper 100 (+0) |" in (tmp_path / "table_4.md").read_text()
+    assert (tmp_path / "table_4.tex").read_text().isascii()
+    again = write_costs(tmp_path / "again.csv", "ant_mine")
+    with pytest.raises(UserError, match=r"ant_mine\.csv: task ant_mine stands in two of the files"):
+        tables.make_table("table_4", [*paths, again], tmp_path / "table_4.csv", settings)
 
 
 def test_mixed_sizes_and_protocols_are_refused(tmp_path, returns):
@@ -248,10 +341,10 @@ def test_command_writes_the_same_bytes_whatever_the_order_of_the_files(tmp_path,
     assert one == run("two", returns[::-1])
     header = one[0].splitlines()[0].decode()
     assert header == (
-        "task,objective,protocol,n_pairs,mean,low,high,n,unit,seeds,snapshots,policies,episodes,"
-        "policy_sd,worst_policy,paper_value,difference,best"
+        "task,objective,protocol,n_pairs,members,mean,low,high,n,unit,seeds,snapshots,policies,episodes,"
+        "policy_sd,worst_policy,change,change_low,change_high,change_n,paper_value,difference,best"
     )
-    assert b"hopper_medium,bc_whole,whole_data,5000,11," in one[0]
+    assert b"hopper_medium,bc_whole,whole_data,5000,1,11," in one[0]
     metadata = json.loads((tmp_path / "one/table_1.json").read_text())
     assert metadata["kind"] == "table"
     assert len(metadata["inputs"]) == len(returns)
@@ -263,7 +356,7 @@ def test_command_checks_its_arguments(tmp_path, returns):
     assert result.exit_code == 2
     result = CliRunner().invoke(tables.command, ["--out", str(tmp_path / "table.csv")])
     assert result.exit_code == 2
-    assert "RETURNS" in result.output
+    assert "FILES" in result.output
 
 
 def test_whole_data_rows_alone(tmp_path):

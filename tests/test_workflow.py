@@ -75,7 +75,7 @@ def test_sources_are_what_python_imports():
 def test_no_stage_depends_on_the_workflow():
     """Else each change of the configuration's code would rerun everything."""
     stages = ("datasets.collect", "datasets.stage", "near_experts.stage", "near_experts.card")
-    for stage in (*stages, "distill", "evaluate", "tables", "figures"):
+    for stage in (*stages, "distill", "evaluate", "cost", "tables", "figures"):
         names = {Path(file).name for file in sources(f"obd.{stage}")}
         assert not {"cli.py", "config.py", "workflow.py"} & names
 
@@ -118,19 +118,71 @@ def test_jobs():
     assert jobs.whole_data() == []
     assert jobs.counts() == {
         **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "distill": 24, "evaluate": 24},
-        **{"evaluate_whole_data": 0, "table": 1, "figure": 3},
+        **{"evaluate_whole_data": 0, "cost": 0, "table": 1, "figure": 4},
     }
 
 
-def test_figures_show_one_synset_of_each_task():
+def test_figures_of_synsets_show_one_of_each_task():
     shown = {"synset_sizes": [16, 256], "objectives": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
     table = {"table": {"n_pairs": 16}}
-    jobs = experiment(**shown, report={**table, "figure": {"n_pairs": 256}}).shown_synsets()
-    assert jobs == [{"task": task, "objective": "dbc", "size": 256, "seed": 5} for task in TASKS]
-    jobs = experiment(**shown, report={**table, "figure": {"n_pairs": 16, "objective": "random"}}).shown_synsets()
-    assert jobs == [{"task": task, "objective": "random", "size": 16, "seed": 8} for task in TASKS]
+    jobs = experiment(**shown, report={**table, "figure": {"n_pairs": 256}}).shown_in_figure("figure_2")
+    assert jobs == {"distill": [{"task": task, "objective": "dbc", "size": 256, "seed": 5} for task in TASKS]}
+    settings = {"figure": {"n_pairs": 16, "objective": "random"}}
+    jobs = experiment(**shown, report={**table, **settings}).shown_in_figure("figure_2")
+    assert jobs == {"distill": [{"task": task, "objective": "random", "size": 16, "seed": 8} for task in TASKS]}
     with pytest.raises(UserError, match=r"report\.figure\.objective: 'pbc': not in objectives; allowed: random, dbc$"):
         experiment(**shown, report={**table, "figure": {"n_pairs": 16, "objective": "pbc"}})
+
+
+def test_a_size_study_adds_sizes_for_some_tasks_and_objectives():
+    jobs = experiment(
+        objectives=["random", "pbc", "av_pbc"],
+        seeds=[0],
+        size_study={"sizes": [16, 256], "tasks": ["pa*"], "evaluate": {"episodes": 2}},
+        protocols={"big": {"objectives": ["av_pbc"], "evaluate": {"clone": {"architecture": "mlp_6"}}}},
+    )
+    small = {"task": "paper", "objective": "av_pbc", "size": 16, "seed": 0}
+    assert [job for job in jobs.synsets() if job["size"] == 16] == [small]
+    assert [job for job in jobs.evaluations() if job["size"] == 16] == [{**small, "protocol": "standard"}]
+    assert jobs.counts()["evaluate"] == 3 * 3 + 3 + 1
+    episodes = {
+        size: json.loads(
+            jobs.evaluate_settings(SimpleNamespace(**{**small, "protocol": "standard", "size": str(size)}))
+        )
+        for size in (16, 256)
+    }
+    assert {size: settings["episodes"] for size, settings in episodes.items()} == {16: 2, 256: 10}
+    assert jobs.config.table_settings().n_pairs == jobs.config.figure_settings().n_pairs == 256
+
+
+def test_tables_and_figures_name_what_they_show():
+    protocols = {"big": {"objectives": ["av_pbc"]}, "ensemble": {"evaluate": {"ensemble": True}}}
+    jobs = experiment(
+        seeds=[0], size_study={"sizes": [16], "tasks": "paper"}, protocols=protocols, whole_data={}, cost_repeats=2
+    )
+    assert [job["table"] for job in jobs.tables()] == ["table_1", "table_2", "table_3", "table_4", "table_5"]
+    assert [job["figure"] for job in jobs.figures()] == ["figure_1", "figure_2", "policy_spread", "synset_size"]
+    shown = {name: jobs.shown_in_table(name) for name in ("table_1", "table_2", "table_3", "table_4", "table_5")}
+    assert {rule: len(of_rule) for rule, of_rule in shown["table_1"].items()} == {
+        **{"evaluate": 12, "evaluate_whole_data": 3, "card": 3}
+    }
+    assert {job["protocol"] for job in shown["table_2"]["evaluate"]} == {"standard", "big"}
+    assert {job["objective"] for job in shown["table_2"]["evaluate"]} == {"av_pbc"}
+    assert {(job["objective"], job["protocol"]) for job in shown["table_3"]["evaluate"]} == {
+        (objective, protocol) for objective in ("dbc", "pbc", "av_pbc") for protocol in ("standard", "ensemble")
+    }
+    assert shown["table_4"] == {"cost": jobs.tasks()}
+    assert {(job["task"], job["size"]) for job in shown["table_5"]["evaluate"]} == {("paper", 16), ("paper", 256)}
+    assert [job["table"] for job in experiment().tables()] == ["table_1"]
+
+
+def test_a_table_with_nothing_to_show_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(yaml.safe_dump({"tasks": TASKS, "report": {"tables": ["table_1", "table_2"]}}))
+    with pytest.raises(
+        UserError, match=r"^a\.yaml: report\.tables: 'table_2' has nothing to show here; allowed: table_1$"
+    ):
+        Experiment.load(["a.yaml"])
 
 
 def test_files_outside_the_results_are_inputs():
@@ -145,8 +197,8 @@ def test_files_outside_the_results_are_inputs():
 
 
 def test_settings_are_one_text_for_one_meaning():
-    explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.03}}
-    turned = {"outer": {"learning_rate": 0.03, "momentum": 0.9}}
+    explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.1}}
+    turned = {"outer": {"learning_rate": 0.1, "momentum": 0.9}}
     texts = {
         experiment(distill=distill).distill_settings(SimpleNamespace(task="here", objective="av_pbc"))
         for distill in ({}, explicit, turned)

@@ -16,6 +16,7 @@ STAGES = {
     "card": ("obd.near_experts.card", "Evaluate a near-expert: returns, and Q against Monte-Carlo returns."),
     "distill": ("obd.distill", "Distil a dataset into a synset, or select a random one."),
     "evaluate": ("obd.evaluate", "Train policies on a synset (or a whole dataset) and record their returns."),
+    "cost": ("obd.cost", "Time the training on a whole dataset and on a synset."),
     "table": ("obd.tables", "Make a table from evaluation files."),
     "figure": ("obd.figures", "Make a figure from evaluation files."),
     "check": ("obd.workflow", "Check a configuration file."),

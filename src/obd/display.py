@@ -44,6 +44,18 @@ OBJECTIVES = {
     "bc_whole": Look("BC (whole)", "#009E73", "", (0, (4, 1.5)), False),
     "near_expert": Look("OffRL (whole)", "#000000", "", (0, (6, 1.5, 1.2, 1.5)), False),
 }
+# in the order of table rows; other protocols come after them, by their own names
+PROTOCOLS = {
+    "standard": "Standard",
+    **{f"mlp_{layers}": f"{layers}-layer MLP" for layers in (2, 3, 4, 5, 6)},
+    "residual": "Residual MLP",
+    **{"adam": "Adam", "adamw": "AdamW", "sgdm": "SGD with momentum"},
+}
+COSTS = {
+    f"{data}_{quantity}": f"{label}: {quantity.removeprefix('n_')}"
+    for data, label in (("whole_data", "Whole data"), ("synset", "Synset"))
+    for quantity in ("n_pairs", "steps", "seconds", "megabytes")
+}
 ENVIRONMENTS = {"halfcheetah": "HalfCheetah", "walker2d": "Walker2d"}
 # in the order of table columns and panels; with the paper's short names, for wide tables
 QUALITIES = {"random": "R", "medium-replay": "M-R", "medium": "M", "medium-expert": "M-E", "expert": "E"}
@@ -64,12 +76,18 @@ def look(objective: str) -> Look:
 
 def label(column: str, value: object) -> str:
     """Return the name of a table row: `value` of the returns' `column`, e.g. ``("objective", "av_pbc")``."""
-    return look(str(value)).label if column == "objective" else str(value).replace("_", " ")
+    if column == "objective":
+        return look(str(value)).label
+    return (PROTOCOLS | COSTS).get(str(value), str(value).replace("_", " "))
 
 
 def position(column: str, value: object) -> Any:
     """Return the sort key of a table row or a legend entry."""
-    return list(OBJECTIVES).index(str(value)) if column == "objective" else value
+    if column == "objective":
+        return list(OBJECTIVES).index(str(value))
+    if column == "protocol":
+        return list(PROTOCOLS).index(str(value)) if value in PROTOCOLS else len(PROTOCOLS), value
+    return value
 
 
 def task_label(task: str) -> tuple[str, str]:

@@ -46,6 +46,7 @@ class EvaluateSettings(Settings):
     policies: int = Field(10, ge=1, description="policies per snapshot, each from its own initialisation")
     episodes: int = Field(10, ge=1, description="episodes per policy")
     last_snapshots: int | None = Field(None, ge=1, description="evaluate only the last so many snapshots; null: all")
+    ensemble: bool = Field(False, description="the policies of a snapshot act together, by the mean of their actions")
 
 
 def clone(states: Tensor, actions: Tensor, settings: CloneSettings, policies: int, seed: int) -> Parameters:
@@ -125,7 +126,7 @@ def _minimise(
 
 @dataclass(frozen=True)
 class TrainedPolicies:
-    """R trained policies as one function of raw observations.
+    """R trained policies as one function of raw observations, each for itself or all as one ensemble.
 
     Attributes
     ----------
@@ -135,30 +136,35 @@ class TrainedPolicies:
         Their form.
     normaliser : Normaliser
         Their units.
+    ensemble : bool
+        Act by the mean of all R actions, before the environment's bounds cut anything off.
     """
 
     parameters: Parameters
     architecture: str
     normaliser: Normaliser
+    ensemble: bool = False
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """Act: raw observations (R, n, state_dim) -> raw actions (R, n, action_dim).
+        """Act: raw observations (R, n, state_dim) -> raw actions (R, n, action_dim); both have R = 1 for an ensemble.
 
         The action for a row has the same bits whatever the other rows are and however many.
         """
-        states = self.normaliser.states(observations)
-        if states.shape[1] == 1:  # a product with a single row would go through another kernel, and round differently
+        if observations.shape[1] == 1:
+            # a product with a single row would go through another kernel, and round differently
             return self(observations.repeat(2, 1))[:, :1]
-        runs, n, state_dim = states.shape
-        action_dim = self.parameters.biases[-1].shape[-1]
-        network = Network(ARCHITECTURES[self.architecture], runs, n, state_dim, action_dim)
-        return self.normaliser.raw_actions(network.forward(self.parameters, states, network.activations()))
+        members, _, action_dim = self.parameters.biases[-1].shape
+        states = self.normaliser.states(observations).expand(members, -1, -1)
+        _, n, state_dim = states.shape
+        network = Network(ARCHITECTURES[self.architecture], members, n, state_dim, action_dim)
+        actions = network.forward(self.parameters, states, network.activations())
+        return self.normaliser.raw_actions(actions.mean(0, keepdim=True) if self.ensemble else actions)
 
 
 def evaluate(
     pairs_path: Path, protocol: str, seed: int, settings: EvaluateSettings, out: Path, workers: int = 1
 ) -> None:
-    """Evaluate every wanted snapshot and write one row per episode.
+    """Evaluate every wanted snapshot and write one row per episode; an ensemble is one policy, number 0.
 
     Parameters
     ----------
@@ -182,7 +188,7 @@ def evaluate(
     env_seeds = np.array(
         [
             [child_seed(seed, "environment", policy, episode) % 2**31 for episode in range(settings.episodes)]
-            for policy in range(settings.policies)
+            for policy in range(1 if settings.ensemble else settings.policies)
         ]
     )
     tables = []
@@ -191,7 +197,7 @@ def evaluate(
             states = pairs.normaliser.states(pairs.observations[index])
             actions = pairs.normaliser.actions(pairs.actions[index])
             trained = clone(states, actions, settings.clone, settings.policies, seed)
-            policy = TrainedPolicies(trained, settings.clone.architecture, pairs.normaliser)
+            policy = TrainedPolicies(trained, settings.clone.architecture, pairs.normaliser, settings.ensemble)
             episodes = rollout(policy, pairs.task.env_id, env_seeds, workers)
             scores = pairs.task.score(episodes.returns)
             tables.append(
@@ -220,6 +226,7 @@ def evaluate(
         **pairs.task.metadata(),
         "settings": settings.model_dump(),
         "protocol": protocol,
+        "members": settings.policies if settings.ensemble else 1,
         "inputs": files.inputs(pairs=pairs_path),
         "seconds": clock.seconds(),
     }

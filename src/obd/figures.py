@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import matplotlib.style
@@ -23,13 +23,13 @@ from pydantic import Field
 from obd import command as commands
 from obd import display, files, rendering, statistics
 from obd.errors import UserError
-from obd.returns import check_cell, read_returns, select
+from obd.returns import Selection, check_cell, read_returns, select
 from obd.settings import Settings
 
 log = logging.getLogger(__name__)
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of every font that a pdf embeds
 
-WHERE = {"protocol": ("standard", "whole_data", "near_expert")}
+STANDARD = {"protocol": ("standard", "whole_data", "near_expert")}  # what the main figures show
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
 BAND = 0.16  # opacity of bands
 MARKERS = 8  # at most about as many along a curve
@@ -214,8 +214,37 @@ def several_policies(cell: pd.DataFrame) -> pd.DataFrame:
     return last if last["policy"].nunique() > 1 else last.iloc[:0]
 
 
+def size_curves(cells: Cells, settings: FigureSettings) -> Figure:
+    """Draw score against synset size, one panel per task: mean over seeds with its Student-t interval.
+
+    Parameters
+    ----------
+    cells : dict of dict of DataFrame
+        Episodes of one snapshot and several sizes by task and objective.
+    settings : FigureSettings
+        Level, size.
+    """
+    figure, panels = _panels(list(cells), settings, "Pairs in the synset")
+    for task, axes in panels.items():
+        sizes = sorted({int(size) for cell in cells[task].values() for size in cell["n_pairs"].unique()})
+        for objective, cell in cells[task].items():
+            curve = seed_curve(cell, settings.confidence, "n_pairs")
+            errors = [curve["mean"] - curve["low"], curve["high"] - curve["mean"]]
+            axes.errorbar(curve.index, curve["mean"], errors, capsize=2, **_line(display.look(objective)))
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+    _legend(figure, cells)
+    return figure
+
+
+def last_snapshot_of_each_size(cell: pd.DataFrame) -> pd.DataFrame:
+    """Keep the last snapshot of each synset size."""
+    return pd.concat([statistics.last_snapshots(of_size, 1) for _, of_size in cell.groupby("n_pairs")])
+
+
 @dataclass(frozen=True)
-class FigureSpec:
+class FigureSpec(Selection):
     """A figure.
 
     Attributes
@@ -226,38 +255,45 @@ class FigureSpec:
         First sentence of the caption; the names in braces stand for the values in use.
     keep : callable
         Chooses the episodes of a cell that are shown, possibly none.
-    reads : str
-        Kind of the files it is made from.
     """
 
     draw: Callable[[Any, FigureSettings], Figure]
     title: str
     keep: Callable[[pd.DataFrame], pd.DataFrame] = lambda cell: cell
-    reads: Literal["returns", "synsets"] = "returns"
 
 
 FIGURES = {
     "figure_1": FigureSpec(
         draw=learning_curves,
+        where=STANDARD,
         title="Score (0: random policy, 100: expert) of policies trained from scratch on the synset of each outer step "
         "({n_pairs} pairs): mean over seeds, band: {level} Student-t interval over seeds; flat lines: random selection "
         "of pairs, and policies trained on the whole dataset.",
     ),
-    "policy_spread": FigureSpec(
-        draw=policy_spread,
-        title="Score (0: random policy, 100: expert) of each policy trained from scratch on the last synset ({n_pairs} "
-        "pairs) or on the whole dataset: a dot is the mean over a policy's episodes, a column of dots is a seed; "
-        "diamond: mean with {level} Student-t interval.",
-        keep=several_policies,
-    ),
     "figure_2": FigureSpec(
         draw=distilled_pairs,
+        reads="synsets",
         title="Pairs of synsets of {n_pairs} pairs ({objective}, after outer step {step}): above, the robot in the "
         "synset's state; below, one environment step ({seconds} s) later under the synset's action, clipped to the "
         "action bounds, with the state's outline in grey. Positions that observations leave out are 0. From left to "
         "right: the state nearest the mean of the synset's states, then always the one farthest from those before, in "
         "normalised units. Outlines are computed from MuJoCo's kinematics.",
-        reads="synsets",
+    ),
+    "policy_spread": FigureSpec(
+        draw=policy_spread,
+        where=STANDARD,
+        title="Score (0: random policy, 100: expert) of each policy trained from scratch on the last synset ({n_pairs} "
+        "pairs) or on the whole dataset: a dot is the mean over a policy's episodes, a column of dots is a seed; "
+        "diamond: mean with {level} Student-t interval.",
+        keep=several_policies,
+    ),
+    "synset_size": FigureSpec(
+        draw=size_curves,
+        where={"protocol": ("standard",)},
+        compares="n_pairs",
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on the last synset of {n_pairs} "
+        "pairs, by their number: mean with {level} Student-t interval over seeds.",
+        keep=last_snapshot_of_each_size,
     ),
 }
 
@@ -276,7 +312,8 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame) -> Cells:
         shown = {}
         for objective in sorted(of_task["objective"].unique(), key=functools.partial(display.position, "objective")):
             cell = of_task[of_task["objective"] == objective]
-            check_cell(cell)
+            for _, part in cell.groupby(spec.compares) if spec.compares else [("", cell)]:
+                check_cell(part)
             kept = spec.keep(cell)
             if not kept.empty:
                 shown[objective] = kept
@@ -290,7 +327,7 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame) -> Cells:
 def caption(spec: FigureSpec, cells: Cells, settings: FigureSettings) -> str:
     """Write a figure's caption; every number in it is taken from the files or the settings."""
     shown = [(display.look(name), cell) for of_task in cells.values() for name, cell in of_task.items()]
-    sizes = pd.Series([cell["n_pairs"].iloc[0] for look, cell in shown if look.synset])
+    sizes = pd.Series([size for look, cell in shown if look.synset for size in cell["n_pairs"].unique()])
     title = spec.title.format(n_pairs=display.span(sizes), level=f"{100 * settings.confidence:g} %")
     counts = pd.DataFrame([{"name": look.label, **statistics.counts(cell)} for look, cell in shown])
     by_name = counts.groupby("name", sort=False)
@@ -313,12 +350,10 @@ def examples_caption(spec: FigureSpec, examples: Sequence[rendering.Example]) ->
     return spec.title.format(objective=objectives, **spans)
 
 
-def seed_curve(cell: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Average policies and episodes of each seed, then seeds: columns mean, low, high, n; one row per step."""
-    scores = cell.groupby(["step", "seed"])["score"].mean()
-    intervals = {
-        step: statistics.student_t_interval([seeds.to_numpy()], confidence) for step, seeds in scores.groupby("step")
-    }
+def seed_curve(cell: pd.DataFrame, confidence: float, x: str = "step") -> pd.DataFrame:
+    """Average policies and episodes of each seed, then seeds: columns mean, low, high, n; one row per value of `x`."""
+    scores = cell.groupby([x, "seed"])["score"].mean()
+    intervals = {at: statistics.student_t_interval([seeds.to_numpy()], confidence) for at, seeds in scores.groupby(x)}
     return pd.DataFrame(intervals.values(), index=list(intervals))
 
 
@@ -384,7 +419,7 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
         text = examples_caption(spec, shown)
     else:
         episodes, inputs = read_returns(paths)
-        shown = arrange(spec, select(episodes, WHERE, settings.n_pairs))
+        shown = arrange(spec, select(episodes, spec, settings.n_pairs))
         text = caption(spec, shown, settings)
     # the style is laid over matplotlib's defaults, not over the user's matplotlibrc
     with matplotlib.style.context([STYLE], after_reset=True):

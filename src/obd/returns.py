@@ -1,8 +1,9 @@
 """The returns artefact, one row per evaluated episode, as tables and figures read it: many files, one checked frame."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,8 @@ def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, An
     Returns
     -------
     episodes : DataFrame
-        The rows of all files, with one more column, ``file``.
+        The rows of all files, with two more columns: ``file``, and ``members``, the number of policies that act
+        together (1 unless the policy is an ensemble).
     inputs : list of dict
         Name and sha256 of every file, for the metadata of what is made from them.
 
@@ -49,7 +51,7 @@ def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, An
         other, where = environments.setdefault(task, (env_id, path))
         if other != env_id:
             raise UserError(f"{path}: task {task!r} was evaluated in {env_id}, but in {other} in {where}")
-        frames.append(frame.assign(file=str(path)))
+        frames.append(frame.assign(file=str(path), members=int(metadata.get("members", 1))))
         inputs.append({"file": str(path), "sha256": metadata["sha256"]})
     frames.sort(key=lambda frame: [_sortable(frame[key].iloc[0]) for key in EPISODE])
     inputs.sort(key=lambda entry: entry["file"])
@@ -92,34 +94,68 @@ def check(frame: pd.DataFrame, path: Path) -> None:
             )
 
 
-def select(episodes: pd.DataFrame, where: Mapping[str, Sequence[object]], n_pairs: int | None) -> pd.DataFrame:
-    """Keep the episodes a table or figure is about.
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What a table or figure is about.
 
-    Parameters
+    Attributes
     ----------
-    episodes : DataFrame
-        As `read_returns` gives them.
+    reads : str
+        Kind of the files it is made from. The other attributes choose episodes of returns.
     where : mapping
         Column of the returns -> the values to keep.
-    n_pairs : int or None
-        Size of the synsets to keep; rows of whole datasets stay. None keeps all sizes.
+    without : mapping
+        Column of the returns -> values to leave out.
+    compares : str
+        Column whose values are compared: a task and objective with one value of it only is left out. If it is
+        ``n_pairs``, synsets of all sizes are kept. Empty: none.
+    """
+
+    reads: Literal["returns", "costs", "synsets"] = "returns"
+    where: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    without: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    compares: str = ""
+
+    def of(self, rows: pd.DataFrame, n_pairs: int | None) -> pd.DataFrame:
+        """Keep the rows it is about, possibly none.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Episodes as `read_returns` gives them, or anything else with the columns of `CELL`.
+        n_pairs : int or None
+            Size of the synsets to keep; rows of whole datasets stay. None keeps all sizes.
+        """
+        keep = pd.Series(True, rows.index)
+        for column, values in self.where.items():
+            keep &= rows[column].isin(list(values))
+        for column, values in self.without.items():
+            keep &= ~rows[column].isin(list(values))
+        if n_pairs is not None and self.compares != "n_pairs":
+            whole = [name for name, shown in display.OBJECTIVES.items() if not shown.synset]
+            keep &= rows["objective"].isin(whole) | (rows["n_pairs"] == n_pairs)
+        kept = rows[keep]
+        if self.compares:
+            groups = kept.groupby(["task", "objective"], observed=True)[self.compares]
+            kept = kept[groups.transform("nunique") > 1]
+        return kept
+
+
+def select(episodes: pd.DataFrame, selection: Selection, n_pairs: int | None) -> pd.DataFrame:
+    """Keep the episodes a table or figure is about; see `Selection.of`.
 
     Raises
     ------
     UserError
         If nothing is left.
     """
-    keep = pd.Series(True, episodes.index)
-    for column, values in where.items():
-        keep &= episodes[column].isin(list(values))
-    if n_pairs is not None:
-        whole = [name for name, shown in display.OBJECTIVES.items() if not shown.synset]
-        keep &= episodes["objective"].isin(whole) | (episodes["n_pairs"] == n_pairs)
-    if not keep.any():
-        wanted = [f"{column} in {', '.join(map(str, values))}" for column, values in where.items()]
-        wanted += [] if n_pairs is None else [f"n_pairs {n_pairs}"]
+    kept = selection.of(episodes, n_pairs)
+    if kept.empty:
+        wanted = [f"{column} in {', '.join(map(str, values))}" for column, values in selection.where.items()]
+        wanted += [] if n_pairs is None or selection.compares == "n_pairs" else [f"n_pairs {n_pairs}"]
+        wanted += [f"more than one {selection.compares}"] if selection.compares else []
         raise UserError(f"{episodes['file'].iloc[0]}: no episode in the files given has {' and '.join(wanted)}")
-    return episodes[keep]
+    return kept
 
 
 def check_cell(cell: pd.DataFrame) -> None:

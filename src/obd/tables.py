@@ -1,10 +1,10 @@
-"""Tables of the paper from returns files alone: a long csv, and the same numbers as Markdown, HTML and LaTeX."""
+"""Tables of the paper from returns files or costs: a long csv, and the same numbers as Markdown, HTML and LaTeX."""
 
 import functools
 import importlib.resources
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic import Field
 from obd import command as commands
 from obd import display, files, statistics
 from obd.errors import UserError
-from obd.returns import check_cell, read_returns, select
+from obd.returns import Selection, check_cell, read_returns, select
 from obd.seeding import numpy_generator
 from obd.settings import Settings
 from obd.statistics import Interval
@@ -27,9 +27,11 @@ log = logging.getLogger(__name__)
 
 AVERAGE = "average"
 LONG = (
-    *("task", "objective", "protocol", "n_pairs", "mean", "low", "high", "n", "unit", *statistics.COUNTED),
-    *("policy_sd", "worst_policy", "paper_value", "difference", "best"),
+    *("task", "objective", "protocol", "n_pairs", "members", "mean", "low", "high", "n", "unit", *statistics.COUNTED),
+    *("policy_sd", "worst_policy", "change", "change_low", "change_high", "change_n"),
+    *("paper_value", "difference", "best"),
 )
+COSTS = ("task", "cost", "value", "paper_value", "difference")
 STYLE = """
 table { border-collapse: collapse; margin: 1em auto; font: 16px/1.4 Georgia, serif; color: #111; }
 p { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
@@ -58,28 +60,29 @@ class TableSettings(Settings):
 
 
 @dataclass(frozen=True)
-class TableSpec:
-    """A table of scores: tasks are its columns, values of a column of the returns its rows.
+class TableSpec(Selection):
+    """A table: tasks are its columns, values of a column of the returns its rows, cells are scores.
 
     Attributes
     ----------
     title : str
-        First sentence of the caption; ``{n_pairs}`` stands for the synset sizes in the files.
+        First sentence of the caption; ``{n_pairs}`` stands for the synset sizes in the files, ``{members}`` for the
+        numbers of policies that act together.
     paper_table : int
         Table of the paper with the numbers to compare with.
     rows : str
         Column of the returns whose values are the rows.
-    where : mapping
-        Column of the returns -> values that belong to the table.
     mark_best : bool
         Whether the best synset row of each task is set in bold.
+    reference : str
+        Protocol that each cell is compared with, paired by distillation seed; empty: none.
     """
 
     title: str
     paper_table: int
     rows: str
-    where: Mapping[str, Sequence[object]]
     mark_best: bool = False
+    reference: str = ""
 
 
 TABLES = {
@@ -90,6 +93,51 @@ TABLES = {
         rows="objective",
         where={"protocol": ("standard", "whole_data", "near_expert")},
         mark_best=True,
+    ),
+    "table_2": TableSpec(
+        title="Score (0: random policy, 100: expert) of other policy networks (trained as the standard one), and of "
+        "the standard network trained by other optimizers, on Av-PBC synsets of {n_pairs} pairs that were distilled "
+        "for the standard protocol.",
+        paper_table=2,
+        rows="protocol",
+        where={"objective": ("av_pbc",)},
+        without={"protocol": ("ensemble",)},
+        compares="protocol",
+        reference="standard",
+    ),
+    "table_3": TableSpec(
+        title="Score (0: random policy, 100: expert) of ensembles: {members} policies trained from scratch on a synset "
+        "of {n_pairs} pairs act by the mean of their actions, as one policy.",
+        paper_table=3,
+        rows="objective",
+        where={"protocol": ("standard", "ensemble")},
+        compares="protocol",
+        reference="standard",
+    ),
+    "table_4": TableSpec(
+        title="Cost of training one policy by behaviour cloning on the whole dataset, and on a synset of it: "
+        "state-action pairs, gradient steps, seconds of training on the same machine (median of several trainings for "
+        "the synset), and megabytes of states and actions.",
+        paper_table=4,
+        rows="cost",
+        reads="costs",
+    ),
+    "table_5": TableSpec(
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on Av-PBC synsets of {n_pairs} "
+        "pairs, by synset size.",
+        paper_table=5,
+        rows="n_pairs",
+        where={"objective": ("av_pbc",), "protocol": ("standard",)},
+        compares="n_pairs",
+    ),
+}
+# rows of the table of costs: (data, column of the costs, row of the paper's table, decimals)
+COST_ROWS = {
+    f"{data}_{quantity}": (data, quantity, paper_row, digits)
+    for data in ("whole_data", "synset")
+    for quantity, paper_row, digits in (
+        *(("n_pairs", "size", 0), ("steps", "steps", 0)),
+        *(("seconds", "", 3), ("megabytes", "", 3)),
     )
 }
 
@@ -120,22 +168,24 @@ def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) 
     Returns
     -------
     DataFrame
-        task (or ``average``), objective, protocol, n_pairs; mean, low, high, n and unit of the interval; number of
-        seeds, snapshots per seed, policies per snapshot and episodes per policy; policy_sd and worst_policy (see
-        `obd.statistics.policy_spread`); paper_value and difference (ours - paper); best (bold).
+        task (or ``average``), objective, protocol, n_pairs, members (policies that act as one); mean, low, high, n and
+        unit of the interval; number of seeds, snapshots per seed, policies per snapshot and episodes per policy;
+        policy_sd and worst_policy (see `obd.statistics.policy_spread`); change against the reference protocol, its
+        interval, and the smallest number of seeds that both have; paper_value and difference (ours - paper); best
+        (bold).
 
     Raises
     ------
     UserError
         If a cell would mix episodes that do not belong together, or `paper_datasets` does not fit.
     """
-    episodes = select(episodes, spec.where, settings.n_pairs)
+    episodes, reference = _with_reference(spec, episodes, settings)
     tasks = sorted(episodes["task"].unique(), key=display.task_position)
     paper = _paper_columns(tasks, settings)
     cells: list[dict[str, Any]] = []
     for row in sorted(episodes[spec.rows].unique(), key=functools.partial(display.position, spec.rows)):
         in_row = episodes[episodes[spec.rows] == row]
-        strata, counted = [], []
+        strata, counted, changes = [], [], []
         for task in tasks:
             cell = in_row[in_row["task"] == task]
             if cell.empty:
@@ -146,14 +196,16 @@ def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) 
             unit, scores = statistics.independent_scores(cell, display.look(first["objective"]).synset)
             spread = statistics.policy_spread(cell)
             strata.append(scores)
+            changes.append(_change(cell, reference))
             counted.append(
-                {column: first[column] for column in ("objective", "protocol", "n_pairs")}
+                {column: first[column] for column in ("objective", "protocol", "n_pairs", "members")}
                 | statistics.counts(cell)
                 | {"unit": unit}
             )
             cells.append(
                 {"task": task, **counted[-1], "policy_sd": spread.sd, "worst_policy": spread.worst}
                 | _interval([scores], settings, str(row), task)._asdict()
+                | _change_interval(changes[-1:], settings, str(row), task)
                 | {"paper_value": paper_numbers().get((spec.paper_table, str(row), paper.get(task)))}
             )
         if len(strata) == len(tasks) > 1:
@@ -161,15 +213,83 @@ def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) 
             cells.append(
                 {"task": AVERAGE, **{key: _common([entry[key] for entry in counted]) for key in counted[0]}}
                 | _interval(strata, settings, str(row), AVERAGE)._asdict()
+                | _change_interval(changes, settings, str(row), AVERAGE)
                 | {"paper_value": None if None in printed else float(np.mean(printed))}
             )
     table = pd.DataFrame(cells).reindex(columns=LONG)
-    integers = ["n_pairs", "n", *statistics.COUNTED]
+    integers = ["n_pairs", "members", "n", "change_n", *statistics.COUNTED]
     table[integers] = table[integers].astype("Int64")
-    table[["paper_value"]] = table[["paper_value"]].astype(float)
+    floats = ["change", "change_low", "change_high", "paper_value"]
+    table[floats] = table[floats].astype(float)
     table["difference"] = table["mean"] - table["paper_value"]
     table["best"] = _best(table) if spec.mark_best else False
     return table
+
+
+def _with_reference(
+    spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the episodes of a table's cells, and those of the reference protocol that they are compared with.
+
+    Both are of the snapshots that all protocols of a task and objective have in common. The reference itself is shown
+    only where protocols are the rows.
+    """
+    chosen = select(episodes, spec, settings.n_pairs)
+    if not spec.reference:
+        return chosen, chosen.iloc[:0]
+    protocols, here = (
+        chosen.groupby(keys, observed=True)["protocol"].transform("nunique")
+        for keys in (["task", "objective"], ["task", "objective", "step"])
+    )
+    common = chosen[protocols == here]
+    for task in chosen["task"].unique():
+        if task not in set(common["task"]):
+            raise UserError(f"{chosen['file'].iloc[0]}: task {task}: its protocols have no snapshot in common")
+    is_reference = common["protocol"] == spec.reference
+    return common if spec.rows == "protocol" else common[~is_reference], common[is_reference]
+
+
+def _change(cell: pd.DataFrame, reference: pd.DataFrame) -> np.ndarray:
+    """Return by how much each seed of a cell scores above the reference on the same synsets; (n_seeds in both,)."""
+    first = cell.iloc[0]
+    beside = reference[(reference["task"] == first["task"]) & (reference["objective"] == first["objective"])]
+    beside = beside[beside["step"].isin(cell["step"])]
+    if beside.empty or first["protocol"] == beside["protocol"].iloc[0]:
+        return np.empty(0)
+    differences = cell.groupby("seed")["score"].mean() - beside.groupby("seed")["score"].mean()
+    return np.asarray(differences.dropna())
+
+
+def _change_interval(changes: list[np.ndarray], settings: TableSettings, *cell: str) -> dict[str, float]:
+    if not all(map(len, changes)):
+        return {}
+    interval = _interval(changes, settings, "change", *cell)
+    return {"change": interval.mean, "change_low": interval.low, "change_high": interval.high, "change_n": interval.n}
+
+
+def summarise_costs(spec: TableSpec, costs: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
+    """Compute the table of costs in long form: task, cost (one of `COST_ROWS`), value, paper_value, difference.
+
+    Parameters
+    ----------
+    spec : TableSpec
+        What the table is about.
+    costs : DataFrame
+        As `obd.cost.measure` writes them, of all tasks.
+    settings : TableSettings
+        Paper's datasets.
+    """
+    tasks = sorted(costs["task"].unique(), key=display.task_position)
+    paper = _paper_columns(tasks, settings)
+    by_data = costs.set_index(["data", "task"])
+    cells = []
+    for row, (data, quantity, paper_row, _) in COST_ROWS.items():
+        for task in tasks:
+            column = paper.get(task) if data == "whole_data" else "synset" if task in paper else None
+            printed = paper_numbers().get((spec.paper_table, paper_row, column), np.nan)
+            cells.append((task, row, float(by_data.loc[(data, task), quantity]), printed))
+    table = pd.DataFrame(cells, columns=COSTS[:-1])
+    return table.assign(difference=table["value"] - table["paper_value"])
 
 
 def _interval(strata: list[np.ndarray], settings: TableSettings, *cell: str) -> Interval:
@@ -206,11 +326,14 @@ def _best(table: pd.DataFrame) -> pd.Series:
 
 def caption(spec: TableSpec, table: pd.DataFrame, settings: TableSettings) -> str:
     """Write a table's caption; every number in it is taken from the table or the settings."""
+    paper = f"Paper: Lei et al. (NeurIPS 2024, arXiv:2410.22728), Table {spec.paper_table}, with the difference (ours "
+    if spec.reads == "costs":
+        return spec.title + (f" {paper}minus paper)." if table["paper_value"].notna().any() else "")
     cells = table[table["task"] != AVERAGE]
     synsets = cells[[display.look(name).synset for name in cells["objective"]]]
     level = f"{100 * settings.confidence:g} %"
     sentences = [
-        spec.title.format(n_pairs=display.span(synsets["n_pairs"])),
+        spec.title.format(n_pairs=display.span(synsets["n_pairs"]), members=display.span(cells["members"])),
         f"Mean [{level} {INTERVALS[settings.interval]} interval] over the last {settings.last_snapshots} evaluated "
         "snapshots (all where there are fewer).",
     ]
@@ -220,11 +343,14 @@ def caption(spec: TableSpec, table: pd.DataFrame, settings: TableSettings) -> st
         sentences.append(
             "Bold: best synset row of a column, if its interval does not overlap that of any other synset row."
         )
-    if table["paper_value"].notna().any():
+    if table["change"].notna().any():
+        seeds = display.span(cells["change_n"].dropna())
         sentences.append(
-            f"Paper: Lei et al. (NeurIPS 2024, arXiv:2410.22728), Table {spec.paper_table}, with the difference (ours "
-            "minus paper); its average is that of its numbers in these columns."
+            f"Change: difference to the {spec.reference} protocol on the same snapshots of the same synsets, "
+            f"{level} {INTERVALS[settings.interval]} interval over n = {seeds} seed-wise differences."
         )
+    if table["paper_value"].notna().any():
+        sentences.append(f"{paper}minus paper); its average is that of its numbers in these columns.")
     return " ".join(sentences)
 
 
@@ -236,22 +362,38 @@ def _counts(cells: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One cell as text: mean, interval and the paper's number, the latter two possibly empty."""
+    """One cell as text: mean, interval, change against the reference, the paper's number; all but mean may be empty."""
 
     mean: str = "–"
     interval: str = ""
+    change: str = ""
     paper: str = ""
     best: bool = False
+
+    def notes(self) -> list[str]:
+        """Return what stands below the mean, each with its name."""
+        parts = {"change": self.change, "paper": self.paper}
+        return [f"{name} {part}" for name, part in parts.items() if part]
 
 
 def _grid(spec: TableSpec, table: pd.DataFrame, digits: int) -> tuple[list[str], dict[str, list[_Cell]]]:
     """Arrange a long table: tasks, and by row label the cells of these tasks."""
+    if spec.reads == "costs":
+        nothing = dict.fromkeys(("low", "high", "change", "change_low", "change_high"), np.nan)
+        table = table.rename(columns={"value": "mean"}).assign(**nothing, best=False)
 
     def text(cell: Any) -> _Cell:
-        number = functools.partial(_number, digits=digits)
+        number = functools.partial(_number, digits=COST_ROWS[cell.cost][3] if spec.reads == "costs" else digits)
+
+        def interval(low: float, high: float) -> str:
+            return "" if np.isnan(low) else f"[{number(low)}, {number(high)}]"
+
         return _Cell(
             number(cell.mean),
-            "" if np.isnan(cell.low) else f"[{number(cell.low)}, {number(cell.high)}]",
+            interval(cell.low, cell.high),
+            ""
+            if np.isnan(cell.change)
+            else f"{number(cell.change, sign='+')} {interval(cell.change_low, cell.change_high)}".rstrip(),
             "" if np.isnan(cell.paper_value) else f"{number(cell.paper_value)} ({number(cell.difference, sign='+')})",
             cell.best,
         )
@@ -266,7 +408,7 @@ def _grid(spec: TableSpec, table: pd.DataFrame, digits: int) -> tuple[list[str],
 
 def _number(value: float, digits: int, sign: str = "") -> str:
     value = round(value, digits) + 0.0  # no minus zero
-    return f"{value:{sign}.{digits}f}".replace("-", "−")
+    return f"{value:{sign},.{digits}f}".replace("-", "−")
 
 
 def _heads(tasks: list[str]) -> list[tuple[str, str]]:
@@ -279,7 +421,7 @@ def markdown(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> st
 
     def cell(shown: _Cell) -> str:
         mean = f"**{shown.mean}**" if shown.best else shown.mean
-        return f"{mean} {shown.interval}".rstrip() + (f"<br>paper {shown.paper}" if shown.paper else "")
+        return "<br>".join([f"{mean} {shown.interval}".rstrip(), *shown.notes()])
 
     lines = [["", *(" ".join(head).rstrip() for head in _heads(tasks))], ["---", *["---:"] * len(tasks)]]
     lines += [[label, *map(cell, cells)] for label, cells in rows.items()]
@@ -291,9 +433,9 @@ def html(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
     tasks, rows = _grid(spec, table, digits)
 
     def cell(shown: _Cell) -> str:
-        small = [shown.interval, f"paper {shown.paper}" if shown.paper else ""]
+        small = [shown.interval] if shown.interval else []
         mean = f"<b>{shown.mean}</b>" if shown.best else shown.mean
-        return f"<td>{mean}{''.join(f'<small>{escape(part)}</small>' for part in small if part)}</td>"
+        return f"<td>{mean}{''.join(f'<small>{escape(part)}</small>' for part in [*small, *shown.notes()])}</td>"
 
     heads = "".join(
         f"<th>{escape(environment)}<small>{escape(dataset)}</small></th>" for environment, dataset in _heads(tasks)
@@ -328,7 +470,8 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
     for label, cells in rows.items():
         means = [rf"\textbf{{{_escape(cell.mean)}}}" if cell.best else _escape(cell.mean) for cell in cells]
         lines = [[_escape(label), *means]]
-        for prefix, parts in (("", [c.interval for c in cells]), ("paper", [c.paper for c in cells])):
+        below = {"": "interval", "change": "change", "paper": "paper"}
+        for prefix, parts in ((prefix, [getattr(cell, part) for cell in cells]) for prefix, part in below.items()):
             if any(parts):
                 lines.append([rf"\hfill {{\tiny {prefix}}}" if prefix else ""])
                 lines[-1] += [rf"{{\tiny {_escape(part)}}}" if part else "" for part in parts]
@@ -368,15 +511,34 @@ def _escape(text: str) -> str:
     return "".join(pieces)
 
 
-def make_table(name: str, returns: Sequence[Path], out: Path, settings: TableSettings) -> None:
+def read_costs(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Read files of costs (see `obd.cost.measure`) as one frame, and their names and hashes, both in sorted order.
+
+    Raises
+    ------
+    UserError
+        If a file is no such file, or a task stands in two of them.
+    """
+    frames, inputs = [], []
+    for path in sorted(paths):
+        frame, metadata = files.read_table(path, "cost")
+        frames.append(frame.assign(file=str(path)))
+        inputs.append({"file": str(path), "sha256": metadata["sha256"]})
+    costs = pd.concat(frames, ignore_index=True)
+    for _, row in costs[costs.duplicated(["task", "data"])].iterrows():
+        raise UserError(f"{row['file']}: task {row['task']} stands in two of the files, or twice in this one")
+    return costs, inputs
+
+
+def make_table(name: str, paths: Sequence[Path], out: Path, settings: TableSettings) -> None:
     """Make a table: ``.csv`` (long form) with its sidecar, ``.md``, ``.html`` and ``.tex`` beside each other.
 
     Parameters
     ----------
     name : str
         One of `TABLES`.
-    returns : sequence of Path
-        Returns files; those that the table does not show are left out.
+    paths : sequence of Path
+        Returns files, or files of costs if the table shows them; rows that the table does not show are left out.
     out : Path
         The csv to write; the others stand beside it.
     settings : TableSettings
@@ -390,21 +552,22 @@ def make_table(name: str, returns: Sequence[Path], out: Path, settings: TableSet
     if out.suffix != ".csv":
         raise UserError(f"--out {out}: ends in {out.suffix or 'nothing'!r}; .csv is needed")
     spec = TABLES[name]
-    episodes, inputs = read_returns(returns)
-    table = summarise(spec, episodes, settings)
+    costs = spec.reads == "costs"
+    rows, inputs = read_costs(paths) if costs else read_returns(paths)
+    table = (summarise_costs if costs else summarise)(spec, rows, settings)
     text = caption(spec, table, settings)
     files.write_text(out.with_suffix(".md"), markdown(spec, table, text, settings.digits))
     files.write_text(out.with_suffix(".html"), html(spec, table, text, settings.digits))
     files.write_text(out.with_suffix(".tex"), latex(name, spec, table, text, settings.digits))
     metadata = {"kind": "table", "name": name, "caption": text, "settings": settings.model_dump(), "inputs": inputs}
     files.write_artefact(out, table, metadata)
-    log.info("%s: %d cells from %d episodes in %d files", out, len(table), len(episodes), len(inputs))
+    log.info("%s: %d cells from %d rows in %d files", out, len(table), len(rows), len(inputs))
 
 
 @commands.stage("table", TableSettings)
 @click.option("--name", type=click.Choice(list(TABLES)), default="table_1", show_default=True, help="Which table.")
 @click.option("--out", type=commands.FILE, required=True, help="csv to write; .md, .html and .tex go beside it.")
-@click.argument("returns", type=commands.FILE, nargs=-1, required=True)
-def command(name: str, returns: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
-    """Make a table of the paper from RETURNS files."""
-    make_table(name, returns, out, settings)
+@click.argument("files", type=commands.FILE, nargs=-1, required=True)
+def command(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
+    """Make a table of the paper from FILES of returns, or table_4 from FILES of costs."""
+    make_table(name, files, out, settings)

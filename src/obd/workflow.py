@@ -15,24 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import pydantic
 import yaml
 
-from obd.config import Config
+from obd.config import STANDARD, Config
+from obd.cost import CostSettings
 from obd.datasets.collection import CollectedSettings
 from obd.datasets.d4rl import BUILT_IN, D4rlSettings
 from obd.datasets.minari_source import MinariSettings
 from obd.datasets.stage import DatasetSettings
 from obd.distill import RANDOM
+from obd.errors import UserError
 from obd.figures import FIGURES
 from obd.near_experts.checkpoint import ImportSettings
 from obd.near_experts.stage import NearExpertSettings
 from obd.objectives import NEED_NEAR_EXPERT
+from obd.returns import Selection
 from obd.settings import load_yaml, merge
 from obd.tables import TABLES
 
 Job = dict[str, str | int]
-PROTOCOLS = ("standard",)  # ways to evaluate a synset
 UNWEIGHTED = {"dbc", "pbc"}  # objectives that do not use the setting `weighting`
 PACKAGE = Path(__file__).resolve().parent
 
@@ -152,7 +155,10 @@ class Experiment:
         layers = {os.path.relpath(file): load_yaml(Path(os.path.relpath(file))) for file in files}
         if command_line:
             layers["--config"] = typed(command_line)
-        return cls(Config.parse(functools.reduce(merge, layers.values()), ", ".join(layers)))
+        source = ", ".join(layers)
+        experiment = cls(Config.parse(functools.reduce(merge, layers.values()), source))
+        experiment.check_report(source)
+        return experiment
 
     def tasks(self) -> list[Job]:
         """Return the jobs of the dataset stage."""
@@ -168,33 +174,94 @@ class Experiment:
             {"task": task, "objective": objective, "size": size, "seed": seed}
             for task in self.config.tasks
             for objective in self.config.objectives
-            for size in self.config.synset_sizes
+            for size in self.config.sizes(task, objective)
             for seed in self.config.synset_seeds(objective)
         ]
 
     def evaluations(self) -> list[Job]:
         """Return the evaluations of synsets."""
-        return [{**job, "protocol": protocol} for job in self.synsets() for protocol in PROTOCOLS]
+        return [
+            {**job, "protocol": protocol}
+            for job in self.synsets()
+            for protocol in self.config.protocols_of(str(job["objective"]), int(job["size"]))
+        ]
 
     def whole_data(self) -> list[Job]:
         """Return the evaluations of policies trained on the whole dataset."""
         return self.tasks() if self.config.whole_data is not None else []
 
+    def costs(self) -> list[Job]:
+        """Return the measurements of what training costs."""
+        return self.tasks() if self.config.cost_repeats is not None else []
+
     def tables(self) -> list[Job]:
         """Return the tables."""
-        return [{"table": name} for name in self.config.report.tables]
-
-    def shown_synsets(self) -> list[Job]:
-        """Return the synsets that figures draw: of one objective and size, the first seed's, for every task."""
-        shown = self.config.report.figure
-        objective = shown.objective or self.config.objectives[-1]
-        size = shown.n_pairs or self.config.synset_sizes[0]
-        seed = self.config.synset_seeds(objective)[0]
-        return [{**task, "objective": objective, "size": size, "seed": seed} for task in self.tasks()]
+        chosen = self.config.report.tables
+        return [{"table": name} for name in TABLES if (self.shown_in_table(name) if chosen is None else name in chosen)]
 
     def figures(self) -> list[Job]:
         """Return the figures."""
-        return [{"figure": name} for name in self.config.report.figures]
+        chosen = self.config.report.figures
+        return [
+            {"figure": name} for name in FIGURES if (self.shown_in_figure(name) if chosen is None else name in chosen)
+        ]
+
+    def shown_in_table(self, name: str) -> dict[str, list[Job]]:
+        """Return whose files a table shows: jobs by rule; nothing if it has nothing to show."""
+        return self._shown(TABLES[name], self.config.table_settings().n_pairs)
+
+    def shown_in_figure(self, name: str) -> dict[str, list[Job]]:
+        """Return what a figure shows, as `shown_in_table` does."""
+        return self._shown(FIGURES[name], self.config.figure_settings().n_pairs)
+
+    def _shown(self, selection: Selection, n_pairs: int | None) -> dict[str, list[Job]]:
+        match selection.reads:
+            case "costs":
+                shown = {"cost": self.costs()}
+            case "synsets":
+                shown = {"distill": self._drawn_synsets()}
+            case "returns":
+                kept = selection.of(self._returns, n_pairs)
+                shown = {str(rule): list(jobs) for rule, jobs in kept.groupby("rule", sort=False)["job"]}
+        return {rule: jobs for rule, jobs in shown.items() if jobs}
+
+    def _drawn_synsets(self) -> list[Job]:
+        """Return the synsets that figures draw: of one objective and size, the first seed's, for every task."""
+        settings = self.config.figure_settings()
+        objective = settings.objective or self.config.objectives[-1]
+        size, seed = settings.n_pairs or self.config.synset_sizes[0], self.config.synset_seeds(objective)[0]
+        return [{**task, "objective": objective, "size": size, "seed": seed} for task in self.tasks()]
+
+    @functools.cached_property
+    def _returns(self) -> pd.DataFrame:
+        """The files of returns: the rule and the job that make each, and what tables and figures select them by."""
+        rows: list[dict[str, Any]] = [
+            {"rule": "evaluate", "job": job, **job, "n_pairs": job["size"]} for job in self.evaluations()
+        ]
+        whole = [("evaluate_whole_data", self.whole_data(), "bc_whole", "whole_data")]
+        whole += [("card", self.near_experts(), "near_expert", "near_expert")]
+        for rule, jobs, objective, protocol in whole:
+            about = {"objective": objective, "protocol": protocol, "n_pairs": 0}
+            rows += [{"rule": rule, "job": job, **job, **about} for job in jobs]
+        return pd.DataFrame(rows)
+
+    def check_report(self, source: str) -> None:
+        """Check that every table and figure asked for has something to show.
+
+        Raises
+        ------
+        UserError
+            If one has not.
+        """
+        report = self.config.report
+        for key, chosen, known, shown in (
+            ("tables", report.tables, TABLES, self.shown_in_table),
+            ("figures", report.figures, FIGURES, self.shown_in_figure),
+        ):
+            for name in chosen or ():
+                if not shown(name):
+                    allowed = ", ".join(other for other in known if shown(other))
+                    raise UserError(f"{source}: report.{key}: {name!r} has nothing to show here; allowed: {allowed}")
 
     def wildcard_constraints(self) -> dict[str, str]:
         """Return what each wildcard may be, as regular expressions: the names of the configuration and nothing else."""
@@ -202,7 +269,7 @@ class Experiment:
             "collection": self.config.collections,
             "task": self.config.tasks,
             "objective": self.config.objectives,
-            "protocol": PROTOCOLS,
+            "protocol": [STANDARD, *self.config.protocols],
             "table": TABLES,
             "figure": FIGURES,
         }
@@ -218,6 +285,7 @@ class Experiment:
             "distill": len(self.synsets()),
             "evaluate": len(self.evaluations()),
             "evaluate_whole_data": len(self.whole_data()),
+            "cost": len(self.costs()),
             "table": len(self.tables()),
             "figure": len(self.figures()),
         }
@@ -285,11 +353,27 @@ class Experiment:
 
     def evaluate_settings(self, wildcards: Any) -> str:
         """Return the settings of the evaluation of a synset."""
-        return canonical(self.config.evaluate_settings(wildcards.task, wildcards.objective))
+        about = wildcards.task, wildcards.objective, wildcards.protocol, int(wildcards.size)
+        return canonical(self.config.evaluate_settings(*about))
 
     def whole_data_settings(self, wildcards: Any) -> str:
         """Return the settings of behaviour cloning on a task's whole dataset."""
         return canonical(self.config.whole_data_settings(wildcards.task))
+
+    def cost_synset(self, wildcards: Any) -> list[Job]:
+        """Return the synset whose training is timed: the first, as all cost the same."""
+        objective = self.config.objectives[0]
+        size, seed = self.config.synset_sizes[0], self.config.synset_seeds(objective)[0]
+        return [{"task": wildcards.task, "objective": objective, "size": size, "seed": seed}]
+
+    def cost_settings(self, wildcards: Any) -> str:
+        """Return the settings of a measurement of cost: the trainings of both evaluations."""
+        settings = CostSettings(
+            whole_data=self.config.whole_data_settings(wildcards.task).clone,
+            synset=self.config.evaluate_settings(wildcards.task, self.config.objectives[0]).clone,
+            repeats=self.config.cost_repeats or 1,
+        )
+        return canonical(settings)
 
     def table_settings(self, wildcards: Any) -> str:
         """Return the settings of a table."""
@@ -297,11 +381,7 @@ class Experiment:
 
     def figure_settings(self, wildcards: Any) -> str:
         """Return the settings of a figure."""
-        return canonical(self.config.report.figure)
-
-    def figure_reads(self, wildcards: Any) -> str:
-        """Return the kind of files that a figure is made from: ``returns`` or ``synsets``."""
-        return FIGURES[wildcards.figure].reads
+        return canonical(self.config.figure_settings())
 
     def _collections(self, task: str) -> list[str]:
         match self.config.tasks[task].dataset.root:

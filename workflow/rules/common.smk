@@ -24,6 +24,11 @@ def paths(pattern, jobs):
     return [pattern.format(**job) for job in jobs]
 
 
+def shown(jobs_by_rule):
+    """List the files that rules make that are named, in the jobs given for each."""
+    return [file for name, jobs in jobs_by_rule.items() for file in paths(getattr(rules, name).output[0], jobs)]
+
+
 def growing(mem_mb):
     """Ask for `mem_mb` MB at the first attempt, twice as much at the second, and so on."""
     return lambda wildcards, attempt: mem_mb * attempt

@@ -51,9 +51,37 @@ rule evaluate_whole_data:
         "--settings {params.settings:q} --out {output.returns:q} --log {log:q} --threads {threads} --workers {threads}"
 
 
+rule cost:
+    input:
+        dataset=rules.dataset.output.dataset,
+        synset=lambda wildcards: paths(rules.distill.output.synset, experiment.cost_synset(wildcards)),
+        code=sources("obd.cost"),
+    output:
+        costs="results/evaluations/{task}/cost.csv",
+        metadata="results/evaluations/{task}/cost.json",
+    log:
+        "logs/evaluations/{task}/cost.log",
+    benchmark:
+        "timings/evaluations/{task}/cost.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime="1d",
+    params:
+        settings=experiment.cost_settings,
+    message:
+        "Cost of training on {wildcards.task}"
+    shell:
+        "obd cost --dataset {input.dataset:q} --synset {input.synset:q} --settings {params.settings:q} "
+        "--out {output.costs:q} --log {log:q} --threads {threads}"
+
+
 rule evaluations:
     input:
         [paths(file, experiment.evaluations()) for file in rules.evaluate.output],
         [paths(file, experiment.whole_data()) for file in rules.evaluate_whole_data.output],
+        [paths(file, experiment.costs()) for file in rules.cost.output],
     message:
         "All evaluations are there"

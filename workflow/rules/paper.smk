@@ -1,22 +1,14 @@
-# Tables and figures, from returns files or synsets alone; `report` marks what `make report` shows.
-RETURNS = [
-    *paths(rules.evaluate.output.returns, experiment.evaluations()),
-    *paths(rules.evaluate_whole_data.output.returns, experiment.whole_data()),
-    *paths(rules.card.output.returns, experiment.near_experts()),
-]
-FIGURE_INPUTS = {"returns": RETURNS, "synsets": paths(rules.distill.output.synset, experiment.shown_synsets())}
-
-
+# Tables and figures, each from the files that it shows and nothing else; `report` marks what `make report` shows.
 rule table:
     input:
-        returns=RETURNS,
+        shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),
         code=[*sources("obd.tables"), package_file("paper_numbers.csv")],
     output:
-        csv=report("results/paper/{table}.csv", **shown("Tables", "{table}", "csv")),
+        csv=report("results/paper/{table}.csv", **in_report("Tables", "{table}", "csv")),
         metadata="results/paper/{table}.json",
         markdown="results/paper/{table}.md",
         latex="results/paper/{table}.tex",
-        html=report("results/paper/{table}.html", **shown("Tables", "{table}", "html")),
+        html=report("results/paper/{table}.html", **in_report("Tables", "{table}", "html")),
     log:
         "logs/paper/{table}.log",
     benchmark:
@@ -33,16 +25,16 @@ rule table:
         "Table {wildcards.table}"
     shell:
         "obd table --name {wildcards.table} --settings {params.settings:q} "
-        "--out {output.csv:q} --log {log:q} --threads {threads} {input.returns:q}"
+        "--out {output.csv:q} --log {log:q} --threads {threads} {input.shown:q}"
 
 
 rule figure:
     input:
-        files=lambda wildcards: FIGURE_INPUTS[experiment.figure_reads(wildcards)],
+        shown=lambda wildcards: shown(experiment.shown_in_figure(wildcards.figure)),
         code=sources("obd.figures"),
     output:
-        png=report("results/paper/{figure}.png", **shown("Figures", "{figure}", "png")),
-        pdf=report("results/paper/{figure}.pdf", **shown("Figures", "{figure}", "pdf")),
+        png=report("results/paper/{figure}.png", **in_report("Figures", "{figure}", "png")),
+        pdf=report("results/paper/{figure}.pdf", **in_report("Figures", "{figure}", "pdf")),
         metadata="results/paper/{figure}.json",
     log:
         "logs/paper/{figure}.log",
@@ -60,7 +52,7 @@ rule figure:
         "Figure {wildcards.figure}"
     shell:
         "obd figure --name {wildcards.figure} --settings {params.settings:q} "
-        "--out {output.png:q} --log {log:q} --threads {threads} {input.files:q}"
+        "--out {output.png:q} --log {log:q} --threads {threads} {input.shown:q}"
 
 
 rule tables:

@@ -6,6 +6,6 @@ report: "../report/experiment.rst"
 config["record"] = Record(experiment, lambda: rules.all.input)
 
 
-def shown(category, name, format):
+def in_report(category, name, format):
     """Say where the report shows a file."""
     return dict(category=category, labels={"name": name, "format": format}, caption="../report/result.rst")

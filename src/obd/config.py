@@ -23,6 +23,7 @@ from obd.near_experts.stage import NearExpertSettings
 from obd.objectives import NEED_NEAR_EXPERT, OBJECTIVES
 from obd.settings import Settings, merge, parse
 from obd.tables import TABLES, TableSettings
+from obd.variants import split as split_variant
 
 Name = Annotated[str, StringConstraints(pattern=f"^{TASK_NAME}$")]  # a folder and a wildcard
 Seed = Annotated[int, Field(ge=0)]
@@ -114,8 +115,11 @@ class Config(Settings):
     collections: dict[Name, CollectionSettings] = Field(
         {}, description="name -> what to collect; tasks take their data from it with `source: collect`"
     )
-    objectives: tuple[Objective, ...] = Field(
+    objectives: tuple[str, ...] = Field(
         (RANDOM, *OBJECTIVES), min_length=1, description="ways to make a synset, the rows of Table 1"
+    )
+    variants: dict[Name, dict[str, Any]] = Field(
+        {}, description="name -> keys of distill that differ in the objectives <objective>_<name>"
     )
     synset_sizes: tuple[Size, ...] = Field((256,), min_length=1, description="numbers of pairs of a synset")
     size_study: SizeStudy | None = Field(
@@ -160,7 +164,7 @@ class Config(Settings):
         for misfit in _misfits(config):
             raise UserError(f"{source}: {misfit}")
         for task in config.tasks:
-            for objective in (RANDOM, *OBJECTIVES):
+            for objective in dict.fromkeys([RANDOM, *OBJECTIVES, *config.objectives]):
                 config.distill_settings(task, objective, source)
                 for protocol in (STANDARD, *config.protocols):
                     config.evaluate_settings(task, objective, protocol, None, source)
@@ -170,14 +174,23 @@ class Config(Settings):
         return config
 
     def distill_settings(self, task: str, objective: str, source: str = "config") -> DistillSettings:
-        """Return the distillation settings of a task and an objective: `distill`, the overrides laid over it in order.
+        """Return the distillation settings of a task and an objective.
+
+        They are `distill`, over it the overrides in their order, and over these the objective's variant.
 
         Raises
         ------
         UserError
-            If an override holds an unknown key or an impossible value.
+            If an override or a variant holds an unknown key or an impossible value.
         """
-        return self._overridden(self.distill, "distill", task, objective, source)
+        settings = self._overridden(self.distill, "distill", task, objective, source)
+        _, variant = split_variant(objective, [RANDOM, *OBJECTIVES])
+        return _laid_over(settings, self.variants[variant], source, f"variants.{variant}") if variant else settings
+
+    @staticmethod
+    def plain(objective: str) -> str:
+        """Return the objective that a variant is one of."""
+        return split_variant(objective, [RANDOM, *OBJECTIVES])[0]
 
     def evaluate_settings(
         self, task: str, objective: str, protocol: str = STANDARD, size: int | None = None, source: str = "config"
@@ -198,6 +211,7 @@ class Config(Settings):
         return self._overridden(self.whole_data or EvaluateSettings(), "whole_data", task, None, source)
 
     def _overridden(self, settings: S, key: str, task: str, objective: str | None, source: str) -> S:
+        objective = objective and self.plain(objective)
         for index, override in enumerate(self.overrides):
             if override.covers(task, objective) and (update := getattr(override, key)):
                 settings = _laid_over(settings, update, source, f"overrides[{index}].{key}")
@@ -255,6 +269,16 @@ def _misfits(config: Config) -> Iterator[str]:
         twice = [value for value in values or () if values.count(value) > 1]
         if twice:
             yield f"{name}: {twice[0]!r} stands there twice; name each value once"
+    for objective in config.objectives:
+        try:
+            plain, variant = split_variant(objective, [RANDOM, *OBJECTIVES])
+        except UserError as error:
+            yield f"objectives: {str(error).removeprefix('objective: ')}"
+            return
+        allowed = [] if plain == RANDOM else list(config.variants)
+        if variant and variant not in allowed:
+            names = ", ".join(allowed) or "none"
+            yield f"objectives: {objective!r}: {plain} has no variant {variant!r}; allowed: {names} (see `variants`)"
     for name, task in config.tasks.items():
         match task.dataset.root:
             case CollectedSettings(collection=collection, level=level):
@@ -264,7 +288,7 @@ def _misfits(config: Config) -> Iterator[str]:
                 elif level not in config.collections[collection].levels:
                     levels = ", ".join(config.collections[collection].levels)
                     yield f"tasks.{name}.dataset.level: {level!r}: {collection} does not make it; allowed: {levels}"
-        needy = [objective for objective in config.objectives if objective in NEED_NEAR_EXPERT]
+        needy = [objective for objective in config.objectives if config.plain(objective) in NEED_NEAR_EXPERT]
         if needy and task.near_expert is None:
             yield f"tasks.{name}.near_expert: missing; objective {needy[0]} needs one (or take it out of objectives)"
     sizes = ", ".join(map(str, config.synset_sizes))

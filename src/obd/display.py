@@ -1,12 +1,13 @@
 """Names, order and colours of everything that tables and figures show: one place, so that they agree everywhere."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from obd.errors import UserError
+from obd import variants
 from obd.statistics import COUNTED
 
 
@@ -62,16 +63,23 @@ QUALITIES = {"random": "R", "medium-replay": "M-R", "medium": "M", "medium-exper
 
 
 def look(objective: str) -> Look:
-    """Return how an objective is shown.
+    """Return how an objective is shown; a variant, such as ``pbc_paper``, has its objective's colour and a dashed line.
 
     Raises
     ------
     UserError
         If the objective is not known here.
     """
-    if objective not in OBJECTIVES:
-        raise UserError(f"objective: {objective!r} is unknown; known: {', '.join(OBJECTIVES)}")
-    return OBJECTIVES[objective]
+    name, variant = variants.split(objective, OBJECTIVES)
+    plain = OBJECTIVES[name]
+    if not variant:
+        return plain
+    return replace(plain, label=f"{plain.label} ({variant.replace('_', ' ')})", line=(0, (3, 1.2)))
+
+
+def in_order(objectives: Iterable[str]) -> list[str]:
+    """Sort objectives as table rows and legends show them."""
+    return sorted(set(objectives), key=functools.partial(position, "objective"))
 
 
 def label(column: str, value: object) -> str:
@@ -84,7 +92,8 @@ def label(column: str, value: object) -> str:
 def position(column: str, value: object) -> Any:
     """Return the sort key of a table row or a legend entry."""
     if column == "objective":
-        return list(OBJECTIVES).index(str(value))
+        name, variant = variants.split(str(value), OBJECTIVES)
+        return list(OBJECTIVES).index(name), variant
     if column == "protocol":
         return list(PROTOCOLS).index(str(value)) if value in PROTOCOLS else len(PROTOCOLS), value
     return value

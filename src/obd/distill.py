@@ -15,7 +15,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from obd import files, logs
+from obd import files, logs, variants
 from obd.command import FILE, stage
 from obd.datasets.transitions import Dataset, read_dataset
 from obd.errors import UserError
@@ -365,7 +365,8 @@ def distill(
     near_expert_path : Path, optional
         Near-expert artefact; needed by PBC and Av-PBC.
     objective : str
-        ``random``, ``dbc``, ``pbc`` or ``av_pbc``. ``random`` makes no outer step.
+        ``random``, ``dbc``, ``pbc`` or ``av_pbc``, possibly with the name of a variant, as in ``pbc_paper``, by which
+        the synset is known; ``random`` makes no outer step.
     size : int
         Number of pairs.
     seed : int
@@ -385,21 +386,23 @@ def distill(
         If an input is missing or does not fit, or the run diverges.
     """
     clock = files.Clock()
+    plain, _ = variants.split(objective, [RANDOM, *OBJECTIVES])
     dataset = read_dataset(dataset_path)
     pairs = select(dataset, size, seed)
     read = files.inputs(dataset=dataset_path)
     facts: dict[str, Any] = {}
-    if objective == RANDOM:
+    seconds_per_step = None
+    if plain == RANDOM:
         steps, kept = [0], (pairs[0][None], pairs[1][None])
         metrics = pd.DataFrame(columns=METRICS)
     else:
         near_expert = None
-        if objective in NEED_NEAR_EXPERT:
+        if plain in NEED_NEAR_EXPERT:
             if near_expert_path is None:
                 raise UserError(f"--near-expert: missing; objective {objective} needs one")
             near_expert = read_near_expert(near_expert_path)
             read |= files.inputs(near_expert=near_expert_path)
-        columns = OBJECTIVES[objective](dataset, near_expert, settings.weighting)
+        columns = OBJECTIVES[plain](dataset, near_expert, settings.weighting)
         weights = columns.weights.double()
         facts["weights"] = {"mean": weights.mean().item(), "min": weights.min().item(), "max": weights.max().item()}
         problem = OuterProblem(
@@ -415,7 +418,7 @@ def distill(
             "inputs": read,
             "versions": files.versions(),
         }
-        _run(loop, Checkpoint(out, identity), checkpoint_minutes)
+        seconds_per_step = _run(loop, Checkpoint(out, identity), checkpoint_minutes)
         steps, kept = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)
         metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
     synset = Synset(
@@ -426,6 +429,7 @@ def distill(
         dataset.normaliser.raw_states(kept[0]),
         dataset.normaliser.raw_actions(kept[1]),
         dataset.normaliser,
+        seconds_per_step,
     )
     provenance = {
         "settings": settings.model_dump(),
@@ -436,13 +440,14 @@ def distill(
     }
     files.write_artefact(out.with_name("metrics.csv"), metrics, {"kind": "metrics"})
     write_synset(out, synset, provenance)
-    if objective != RANDOM:
+    if plain != RANDOM:
         Checkpoint(out, {}).remove()
 
 
-def _run(loop: OuterLoop, checkpoint: Checkpoint, checkpoint_minutes: float) -> None:
-    """Advance to the last step, with progress, checkpoints and a watch on divergence."""
+def _run(loop: OuterLoop, checkpoint: Checkpoint, checkpoint_minutes: float) -> float | None:
+    """Advance to the last step, with progress, checkpoints and a watch on divergence; return the seconds per step."""
     checkpoint.restore(loop)
+    first, started = loop.step, time.perf_counter()
     steps, saved = loop.settings.steps, time.monotonic()
     with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter:
         while loop.step < steps:
@@ -455,12 +460,17 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint, checkpoint_minutes: float) -> 
             if time.monotonic() - saved > 60 * checkpoint_minutes:
                 checkpoint.save(loop)
                 saved = time.monotonic()
+    return round((time.perf_counter() - started) / (steps - first), 4) if steps > first else None
 
 
 @stage("distill", DistillSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artefact (.npz).")
 @click.option("--near-expert", type=FILE, help="Near-expert artefact (.safetensors); pbc and av_pbc need it.")
-@click.option("--objective", type=click.Choice([RANDOM, *OBJECTIVES]), required=True, help="Outer objective.")
+@click.option(
+    "--objective",
+    required=True,
+    help=f"Outer objective: {', '.join([RANDOM, *OBJECTIVES])}; <objective>_<name> gives these settings a name.",
+)
 @click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
 @click.option("--device", default="cpu", show_default=True, help="Torch device, e.g. cuda.")

@@ -229,6 +229,7 @@ def evaluate(
         "members": settings.policies if settings.ensemble else 1,
         "inputs": files.inputs(pairs=pairs_path),
         "seconds": clock.seconds(),
+        **({} if pairs.seconds_per_step is None else {"seconds_per_step": pairs.seconds_per_step}),
     }
     files.write_artefact(out, pd.concat(tables), metadata)
 

@@ -1,6 +1,7 @@
 """Figures of the paper from returns files or synsets, as png and pdf with the same bytes every time."""
 
 import functools
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pydantic import Field
 
 from obd import command as commands
-from obd import display, files, rendering, statistics
+from obd import display, files, rendering, statistics, variants
 from obd.errors import UserError
 from obd.returns import Selection, check_cell, read_returns, select
 from obd.settings import Settings
@@ -32,6 +33,12 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every ta
 STANDARD = {"protocol": ("standard", "whole_data", "near_expert")}  # what the main figures show
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
 BAND = 0.16  # opacity of bands
+VARIANT_LINES: list[dict[str, Any]] = [  # of an objective's variants, in alphabetical order; the objective itself first
+    {"linestyle": "-", "marker": "o"},
+    {"linestyle": (0, (4, 1.5)), "marker": "s"},
+    {"linestyle": (0, (1, 1.2)), "marker": "^"},
+    {"linestyle": (0, (5, 1.2, 1.2, 1.2)), "marker": "D"},
+]
 MARKERS = 8  # at most about as many along a curve
 TALLEST = 0.6  # largest height over width of a panel of poses
 TINTS = (1.0, 0.6, 0.35)  # of the objective's colour, for the parts of a robot
@@ -238,6 +245,43 @@ def size_curves(cells: Cells, settings: FigureSettings) -> Figure:
     return figure
 
 
+def recipe_curves(cells: Cells, settings: FigureSettings) -> Figure:
+    """Draw an objective's variants together: one column per objective, score against outer step and against seconds.
+
+    Parameters
+    ----------
+    cells : dict of dict of DataFrame
+        Episodes by task and objective, several variants of each.
+    settings : FigureSettings
+        Level.
+    """
+    splits = {name: variants.split(name, display.OBJECTIVES) for of_task in cells.values() for name in of_task}
+    objectives = display.in_order(objective for objective, _ in splits.values())
+    names = sorted({variant for _, variant in splits.values()})
+    looks = dict(zip(names, itertools.cycle(VARIANT_LINES), strict=False))
+    rows = [(task, x) for task in cells for x in ("step", "seconds")]
+    figure = Figure(figsize=(TEXT_WIDTH, 1.6 * len(rows) + 0.4), layout="constrained")
+    panels = figure.subplots(len(rows), len(objectives), sharey="row", squeeze=False)
+    for (task, x), of_row in zip(rows, panels, strict=True):
+        for objective, axes in zip(objectives, of_row, strict=True):
+            for name, cell in cells[task].items():
+                if splits[name][0] != objective:
+                    continue
+                style, colour = looks[splits[name][1]], display.look(objective).colour
+                curve, at = seed_curve(cell, settings.confidence), cell.groupby("step")[x].mean()
+                axes.plot(at, curve["mean"], color=colour, zorder=3, **style)
+                axes.fill_between(at, curve["low"], curve["high"], color=colour, alpha=BAND, linewidth=0)
+            axes.set_xlabel({"step": "Outer step", "seconds": "Seconds"}[x])
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+            if x == "step":
+                axes.set_title(display.look(objective).label)
+        of_row[0].set_ylabel("Score" if len(cells) == 1 else f"Score, {' '.join(display.task_label(task))}")
+    entries = [Line2D([], [], color="black", **looks[name]) for name in names]
+    labels = [name.replace("_", " ") or "as configured" for name in names]
+    figure.legend(entries, labels, loc="outside upper center", ncols=len(names))
+    return figure
+
+
 def last_snapshot_of_each_size(cell: pd.DataFrame) -> pd.DataFrame:
     """Keep the last snapshot of each synset size."""
     return pd.concat([statistics.last_snapshots(of_size, 1) for _, of_size in cell.groupby("n_pairs")])
@@ -287,6 +331,14 @@ FIGURES = {
         "diamond: mean with {level} Student-t interval.",
         keep=several_policies,
     ),
+    "recipes": FigureSpec(
+        draw=recipe_curves,
+        where={"protocol": ("standard",)},
+        compares="variant",
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on synsets of {n_pairs} pairs, by "
+        "the settings of the distillation (line) and the objective (column), against the outer step and the seconds of "
+        "the distillation until then: mean over seeds with {level} Student-t band.",
+    ),
     "synset_size": FigureSpec(
         draw=size_curves,
         where={"protocol": ("standard",)},
@@ -310,9 +362,9 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame) -> Cells:
     for task in sorted(episodes["task"].unique(), key=display.task_position):
         of_task = episodes[episodes["task"] == task]
         shown = {}
-        for objective in sorted(of_task["objective"].unique(), key=functools.partial(display.position, "objective")):
+        for objective in display.in_order(of_task["objective"].unique()):
             cell = of_task[of_task["objective"] == objective]
-            for _, part in cell.groupby(spec.compares) if spec.compares else [("", cell)]:
+            for _, part in cell.groupby(spec.compares) if spec.compares in cell else [("", cell)]:
                 check_cell(part)
             kept = spec.keep(cell)
             if not kept.empty:
@@ -381,7 +433,7 @@ def _line(look: display.Look) -> dict[str, Any]:
 
 
 def _legend(figure: Figure, cells: Cells) -> None:
-    looks = [look for name, look in display.OBJECTIVES.items() if any(name in of_task for of_task in cells.values())]
+    looks = [display.look(name) for name in display.in_order(name for of_task in cells.values() for name in of_task)]
     columns = len(looks) if figure.get_figwidth() > COLUMN_WIDTH else 3
     entries = [Line2D([], [], **_line(look)) for look in looks]
     figure.legend(entries, [look.label for look in looks], loc="outside upper center", ncols=columns)

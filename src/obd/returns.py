@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from obd import display, files
+from obd import display, files, variants
 from obd.errors import UserError
 
 KIND = "returns"
@@ -32,8 +32,8 @@ def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, An
     Returns
     -------
     episodes : DataFrame
-        The rows of all files, with two more columns: ``file``, and ``members``, the number of policies that act
-        together (1 unless the policy is an ensemble).
+        The rows of all files, with three more columns: ``file``; ``members``, the number of policies that act
+        together (1 unless the policy is an ensemble); ``seconds`` of the distillation up to the step, where known.
     inputs : list of dict
         Name and sha256 of every file, for the metadata of what is made from them.
 
@@ -51,7 +51,8 @@ def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, An
         other, where = environments.setdefault(task, (env_id, path))
         if other != env_id:
             raise UserError(f"{path}: task {task!r} was evaluated in {env_id}, but in {other} in {where}")
-        frames.append(frame.assign(file=str(path), members=int(metadata.get("members", 1))))
+        seconds = frame["step"] * float(metadata.get("seconds_per_step", np.nan))
+        frames.append(frame.assign(file=str(path), members=int(metadata.get("members", 1)), seconds=seconds))
         inputs.append({"file": str(path), "sha256": metadata["sha256"]})
     frames.sort(key=lambda frame: [_sortable(frame[key].iloc[0]) for key in EPISODE])
     inputs.sort(key=lambda entry: entry["file"])
@@ -108,7 +109,7 @@ class Selection:
         Column of the returns -> values to leave out.
     compares : str
         Column whose values are compared: a task and objective with one value of it only is left out. If it is
-        ``n_pairs``, synsets of all sizes are kept. Empty: none.
+        ``n_pairs``, synsets of all sizes are kept; ``variant`` stands for the variants of an objective. Empty: none.
     """
 
     reads: Literal["returns", "costs", "synsets"] = "returns"
@@ -132,10 +133,14 @@ class Selection:
         for column, values in self.without.items():
             keep &= ~rows[column].isin(list(values))
         if n_pairs is not None and self.compares != "n_pairs":
-            whole = [name for name, shown in display.OBJECTIVES.items() if not shown.synset]
+            whole = [name for name in rows["objective"].unique() if not display.look(name).synset]
             keep &= rows["objective"].isin(whole) | (rows["n_pairs"] == n_pairs)
         kept = rows[keep]
-        if self.compares:
+        if self.compares == "variant":
+            plain = kept["objective"].map(lambda name: variants.split(name, display.OBJECTIVES)[0]).astype(str)
+            names = kept["objective"].astype(str).groupby([kept["task"].astype(str), plain])
+            kept = kept[names.transform("nunique") > 1]
+        elif self.compares:
             groups = kept.groupby(["task", "objective"], observed=True)[self.compares]
             kept = kept[groups.transform("nunique") > 1]
         return kept

@@ -38,6 +38,8 @@ class Synset:
         Raw actions (targets of a regression: they may lie outside the bounds).
     normaliser : Normaliser
         Units of the policies trained on these pairs.
+    seconds_per_step : float, optional
+        Time that an outer step took.
     """
 
     task: Task
@@ -47,12 +49,15 @@ class Synset:
     observations: np.ndarray
     actions: np.ndarray
     normaliser: Normaliser
+    seconds_per_step: float | None = None
 
 
 def write_synset(path: Path, synset: Synset, metadata: Mapping[str, Any]) -> None:
     """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and seeds."""
     arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
     facts = {"objective": synset.objective, "seed": synset.seed, "n_pairs": synset.actions.shape[1]}
+    if synset.seconds_per_step is not None:
+        facts["seconds_per_step"] = synset.seconds_per_step
     files.write_artefact(
         path, arrays | synset.normaliser.arrays(), {"kind": KIND, **synset.task.metadata(), **facts, **metadata}
     )
@@ -88,4 +93,5 @@ def read_pairs(path: Path) -> Synset:
         arrays["observations"],
         arrays["actions"],
         Normaliser.from_arrays(arrays, path),
+        metadata.get("seconds_per_step"),
     )

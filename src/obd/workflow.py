@@ -342,14 +342,15 @@ class Experiment:
 
     def needs_near_expert(self, wildcards: Any) -> bool:
         """Tell whether a synset's objective needs a near-expert."""
-        return wildcards.objective in NEED_NEAR_EXPERT
+        return self.config.plain(wildcards.objective) in NEED_NEAR_EXPERT
 
     def distill_settings(self, wildcards: Any) -> str:
         """Return the settings of a distillation that its objective uses: none of them for a random selection."""
         if wildcards.objective == RANDOM:
             return "{}"
         settings = self.config.distill_settings(wildcards.task, wildcards.objective)
-        return canonical(settings, exclude=["weighting"] if wildcards.objective in UNWEIGHTED else [])
+        unweighted = self.config.plain(wildcards.objective) in UNWEIGHTED
+        return canonical(settings, exclude=["weighting"] if unweighted else [])
 
     def evaluate_settings(self, wildcards: Any) -> str:
         """Return the settings of the evaluation of a synset."""

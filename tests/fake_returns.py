@@ -26,6 +26,7 @@ def write_returns(
     episodes: int = 2,
     env_id: str = "Hopper-v5",
     members: int = 1,
+    seconds_per_step: float | None = None,
 ) -> Path:
     """Write one returns file and give back its path."""
     rows = []
@@ -35,15 +36,22 @@ def write_returns(
                 value = score(step, policy, episode) if callable(score) else score
                 run = (task, objective, n_pairs, seed, protocol, step, policy, 100 + policy)
                 rows.append((*run, episode, 200 + episode, 10 * value, 1000, value))
-    write_frame(path, pd.DataFrame(rows, columns=COLUMNS), task, env_id, members)
+    write_frame(path, pd.DataFrame(rows, columns=COLUMNS), task, env_id, members, seconds_per_step)
     return path
 
 
 def write_frame(
-    path: Path, frame: pd.DataFrame, task: str = "hopper_medium", env_id: str = "Hopper-v5", members: int = 1
+    path: Path,
+    frame: pd.DataFrame,
+    task: str = "hopper_medium",
+    env_id: str = "Hopper-v5",
+    members: int = 1,
+    seconds_per_step: float | None = None,
 ) -> None:
     """Write a frame as a returns file, whatever it holds."""
     metadata = {"kind": KIND, "task": task, "env_id": env_id, "reference_returns": [0.0, 1000.0], "members": members}
+    if seconds_per_step is not None:
+        metadata["seconds_per_step"] = seconds_per_step
     files.write_artefact(path, frame, metadata)
 
 

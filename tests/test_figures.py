@@ -12,7 +12,7 @@ from fake_returns import write_experiment, write_returns
 from obd import display, figures
 from obd.errors import UserError
 from obd.figures import FIGURES, FigureSettings
-from obd.returns import read_returns
+from obd.returns import read_returns, select
 from test_rendering import write_made_synset
 
 
@@ -28,6 +28,39 @@ def returns(tmp_path):
     ]
     expert = {"objective": "near_expert", "protocol": "near_expert", "n_pairs": 0, "policies": 1}
     return [*paths, write_returns(tmp_path / "expert.csv", 80, **expert)]
+
+
+def write_recipes(folder):
+    """PBC and DBC by two recipes, three seeds: the other one is lower and takes half the time."""
+    curves = {"pbc": (0.0, 2.0), "pbc_slow_start": (5.0, 1.0), "dbc": (20.0, 2.0), "dbc_slow_start": (25.0, 1.0)}
+    return [
+        write_returns(
+            folder / name / f"{seed}.csv",
+            lambda step, policy, episode, below=below, seed=seed: step + seed - below,
+            **{"objective": name, "seed": seed, "steps": [10, 20], "seconds_per_step": pace},
+        )
+        for name, (below, pace) in curves.items()
+        for seed in range(3)
+    ]
+
+
+def test_recipes_have_a_column_per_objective_and_a_row_per_axis(tmp_path):
+    paths = write_recipes(tmp_path)
+    figure = draw("recipes", paths)
+    panels = figure.axes
+    assert [axes.get_title() for axes in panels] == ["DBC", "PBC", "", ""]
+    assert [axes.get_xlabel() for axes in panels] == ["Outer step"] * 2 + ["Seconds"] * 2
+    steps, seconds = panels[1], panels[3]
+    assert [line.get_xydata().tolist() for line in steps.lines] == [[[10, 11], [20, 21]], [[10, 6], [20, 16]]]
+    assert [line.get_xydata().tolist() for line in seconds.lines] == [[[20, 11], [40, 21]], [[10, 6], [20, 16]]]
+    assert {to_hex(line.get_color()) for line in steps.lines} == {display.look("pbc").colour.lower()}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["as configured", "slow start"]
+
+
+def test_recipes_leave_out_what_has_one_recipe(tmp_path, returns):
+    episodes, _ = read_returns([*write_recipes(tmp_path), *returns])
+    kept = select(episodes, FIGURES["recipes"], 256)
+    assert set(kept["objective"]) == {"pbc", "pbc_slow_start", "dbc", "dbc_slow_start"}
 
 
 def draw(name, paths, **settings):
@@ -161,6 +194,8 @@ def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
         paths = [path for path in paths if "/av_pbc/" in str(path)]
         small = {"halfcheetah_medium": "HalfCheetah-v4", "hopper_medium": "Hopper-v4"}
         paths += [write_returns(tmp_path / f"{t}_16.csv", 1, task=t, n_pairs=16, env_id=e) for t, e in small.items()]
+    if name == "recipes":
+        paths = write_recipes(tmp_path / "in")
 
     def run(folder, files):
         out = tmp_path / folder / f"{name}.png"

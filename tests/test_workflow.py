@@ -122,6 +122,32 @@ def test_jobs():
     }
 
 
+def test_variants_are_objectives_with_other_settings():
+    jobs = experiment(
+        objectives=["random", "av_pbc", "av_pbc_raw", "pbc_raw"],
+        variants={"raw": {"steps": 7, "snapshot_every": 7, "weighting": {"form": "scaled"}}},
+        overrides=[{"objectives": ["av_pbc"], "distill": {"snapshot_every": 50}}],
+        seeds=[0],
+    )
+    made = [job["objective"] for job in jobs.synsets() if job["task"] == "paper"]
+    assert made == ["random", "av_pbc", "av_pbc_raw", "pbc_raw"]
+    settings = {
+        name: json.loads(jobs.distill_settings(SimpleNamespace(task="paper", objective=name)))
+        for name in jobs.config.objectives
+    }
+    assert settings["random"] == {}
+    assert settings["av_pbc"]["snapshot_every"] == 50
+    assert settings["av_pbc"]["weighting"]["form"] == "mean_one"
+    assert settings["av_pbc_raw"]["snapshot_every"] == settings["pbc_raw"]["snapshot_every"] == 7
+    assert settings["av_pbc_raw"]["weighting"]["form"] == "scaled"
+    assert "weighting" not in settings["pbc_raw"]
+    assert jobs.needs_near_expert(SimpleNamespace(objective="pbc_raw"))
+    assert [job["figure"] for job in jobs.figures()].count("recipes") == 1
+    assert [job["figure"] for job in experiment().figures()].count("recipes") == 0
+    with pytest.raises(UserError, match=r"variants\.raw\.outer\.lr: unknown key"):
+        experiment(objectives=["dbc_raw"], variants={"raw": {"outer": {"lr": 1}}})
+
+
 def test_figures_of_synsets_show_one_of_each_task():
     shown = {"synset_sizes": [16, 256], "objectives": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
     table = {"table": {"n_pairs": 16}}

@@ -335,7 +335,7 @@ FIGURES = {
         draw=recipe_curves,
         where={"protocol": ("standard",)},
         compares="variant",
-        title="Score (0: random policy, 100: expert) of policies trained from scratch on synsets of {n_pairs} pairs, by "
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on synsets of {n_pairs} pairs by "
         "the settings of the distillation (line) and the objective (column), against the outer step and the seconds of "
         "the distillation until then: mean over seeds with {level} Student-t band.",
     ),

@@ -32,7 +32,7 @@ def changed(path, change):
         (lambda f: f.assign(score=[1, None, 1, 1]), "returns.csv: row 2: score is nan; a finite number is needed"),
         (lambda f: f.assign(score=[1, 1, 1, float("inf")]), "returns.csv: row 4: score is inf"),
         (lambda f: f.assign(score=["1", "1", "high", "1"]), "returns.csv: row 3: score is high"),
-        (lambda f: f.assign(objective="magic"), "returns.csv: objective: 'magic' is unknown; known: random, dbc"),
+        (lambda f: f.assign(objective="magic"), "returns.csv: objective: 'magic' is unknown; allowed: random, dbc"),
         (lambda f: f.assign(task=["a", "a", "b", "b"]), "returns.csv: holds the tasks a and b"),
         (lambda f: pd.concat([f, f]), "returns.csv: task hopper_medium, .* episode 0 stands in two of the files, or"),
     ],

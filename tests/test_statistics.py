@@ -144,7 +144,8 @@ def test_probability_of_improvement():
 
 def test_stratified_bootstrap_draws_runs_within_tasks():
     certain = np.array([[0.0, 100.0], [0.0, 100.0]])
-    assert statistics.stratified_bootstrap(np.mean, certain, rng=np.random.default_rng(0), samples=50) == (50, 50)
+    rng = np.random.default_rng(0)
+    assert statistics.stratified_bootstrap(statistics.mean_of_tasks, certain, rng=rng, samples=50) == (50, 50)
     scores = np.random.default_rng(0).normal(size=(6, 4))
     intervals = [
         statistics.stratified_bootstrap(statistics.iqm, scores, rng=np.random.default_rng(seed), samples=200)
@@ -164,6 +165,6 @@ def test_stratified_bootstrap_coverage():
     hits = []
     for _ in range(300):
         scores = levels + rng.normal(0, 5, (10, 3))
-        low, high = statistics.stratified_bootstrap(np.mean, scores, rng=rng, samples=200)
+        low, high = statistics.stratified_bootstrap(statistics.mean_of_tasks, scores, rng=rng, samples=200)
         hits.append(low <= levels.mean() <= high)
     assert np.mean(hits) == pytest.approx(0.92, abs=0.04)

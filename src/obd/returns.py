@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from obd import display, files
+from obd import display, files, statistics
 from obd.errors import UserError
 
 KIND = "returns"
@@ -145,6 +145,27 @@ def check_cell(cell: pd.DataFrame) -> None:
             f"{cell['file'][cell['seed'] == seed].iloc[0]}: task {first['task']}, {first['objective']}: seed {seed} "
             f"was evaluated at other steps than seed {steps.index[0]} ({steps[seed]} against {steps.iloc[0]})"
         )
+
+
+def synset_cells(episodes: pd.DataFrame, n_pairs: int | None, last: int) -> dict[str, dict[str, pd.DataFrame]]:
+    """Split the standard evaluations of synsets, last snapshots only: task -> objective -> episodes, as shown in order.
+
+    Raises
+    ------
+    UserError
+        If there is none, or episodes of a cell do not belong together (see `check_cell`).
+    """
+    synsets = [name for name, look in display.OBJECTIVES.items() if look.synset]
+    episodes = select(episodes, {"protocol": ("standard",), "objective": synsets}, n_pairs)
+    cells: dict[str, dict[str, pd.DataFrame]] = {}
+    for task in sorted(episodes["task"].unique(), key=display.task_position):
+        cells[task] = {}
+        for objective in synsets:
+            cell = episodes[(episodes["task"] == task) & (episodes["objective"] == objective)]
+            if not cell.empty:
+                check_cell(cell)
+                cells[task][objective] = statistics.last_snapshots(cell, last)
+    return cells
 
 
 def _sortable(value: object) -> tuple[bool, object]:

@@ -1,6 +1,6 @@
 """Aggregates of scores over tasks, and the probability that one objective beats another."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,8 @@ def seed_scores(strata: list[pd.DataFrame]) -> np.ndarray:
     for cell, column in zip(strata, columns, strict=True):
         if len(column) != len(columns[0]):
             raise UserError(
-                f"{cell['file'].iloc[0]}: task {cell['task'].iloc[0]}, {cell['objective'].iloc[0]}: {len(column)} seeds, but "
-                f"{len(columns[0])} on {strata[0]['task'].iloc[0]}; aggregates need as many on every task"
+                f"{cell['file'].iloc[0]}: task {cell['task'].iloc[0]}, {cell['objective'].iloc[0]}: {len(column)} "
+                f"seeds, but {len(columns[0])} on {strata[0]['task'].iloc[0]}; aggregates need as many on every task"
             )
     return np.stack(columns, axis=1)
 
@@ -63,7 +63,8 @@ def aggregate(
     Returns
     -------
     DataFrame
-        statistic, objective, other (of a pair), value, low, high, seeds (of `objective`) and tasks; no interval for one seed.
+        statistic, objective, other (of a pair), value, low, high, seeds (of `objective`) and tasks; no interval for one
+        seed.
 
     Raises
     ------
@@ -73,6 +74,7 @@ def aggregate(
     scores = {name: seed_scores(strata) for name, strata in on_every_task(cells).items()}
     if not scores:
         raise UserError(f"tasks {', '.join(cells)}: no objective has synsets for all of them; nothing to aggregate")
+    wanted: list[tuple[str, Callable[..., np.ndarray], list[str]]]
     wanted = [(name, function, [ours]) for ours in scores for name, function in STATISTICS.items()]
     wanted += [
         (IMPROVEMENT, statistics.probability_of_improvement, [ours, theirs])
@@ -84,7 +86,9 @@ def aggregate(
     for name, function, names in wanted:
         matrices = [scores[objective] for objective in names]
         rng = numpy_generator(seed, "aggregates", name, *names)
-        low, high = statistics.stratified_bootstrap(function, *matrices, rng=rng, confidence=confidence, samples=samples)
+        low, high = statistics.stratified_bootstrap(
+            function, *matrices, rng=rng, confidence=confidence, samples=samples
+        )
         value, (n_seeds, n_tasks) = float(function(*matrices)), matrices[0].shape
         rows.append((name, names[0], names[1] if names[1:] else None, value, low, high, n_seeds, n_tasks))
     return pd.DataFrame(rows, columns=["statistic", "objective", "other", "value", "low", "high", "seeds", "tasks"])

@@ -84,6 +84,12 @@ def task_position(task: str) -> tuple[str, int, str]:
     return environment, list(QUALITIES).index(dataset) if dataset in QUALITIES else len(QUALITIES), task
 
 
+def number(value: float, digits: int, sign: str = "") -> str:
+    """Write a number with so many decimals and a real minus sign; ``sign="+"`` also writes plus signs."""
+    value = round(value, digits) + 0.0  # no minus zero
+    return f"{value:{sign}.{digits}f}".replace("-", "−")
+
+
 def span(values: pd.Series) -> str:
     """Return the one value, or the range of values: ``5`` or ``3–5``; a dash for none."""
     if values.empty:

@@ -146,8 +146,8 @@ def iqm(scores: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    As many whole runs are cut from each end as fit into a quarter: none of fewer than four. Like the other aggregates it
-    is from Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", NeurIPS 2021,
+    As many whole runs are cut from each end as fit into a quarter: none of fewer than four. As the other aggregates
+    from Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", NeurIPS 2021,
     https://arxiv.org/abs/2108.13264.
     """
     runs = np.sort(scores.reshape(*scores.shape[:-2], -1), -1)

@@ -21,6 +21,7 @@ from obd.returns import check_cell, read_returns, select
 from obd.seeding import numpy_generator
 from obd.settings import Settings
 from obd.statistics import Interval
+from obd.statistics_tables import AGGREGATES, VARIANCE, FreeTable
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class TableSpec:
     mark_best: bool = False
 
 
-TABLES = {
+TABLES: dict[str, TableSpec | FreeTable] = {
     "table_1": TableSpec(
         title="Score (0: random policy, 100: expert) of policies trained from scratch on a synset of {n_pairs} pairs, "
         "and of policies trained on the whole dataset.",
@@ -82,7 +83,9 @@ TABLES = {
         rows="objective",
         where={"protocol": ("standard", "whole_data", "near_expert")},
         mark_best=True,
-    )
+    ),
+    "aggregates": AGGREGATES,
+    "variance": VARIANCE,
 }
 
 
@@ -97,12 +100,12 @@ def paper_numbers() -> pd.Series:
     return numbers.set_index(["table", "row", "column"])["value"].sort_index()
 
 
-def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
+def summarise(spec: TableSpec | FreeTable, episodes: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
     """Compute a table in long form, one row per cell.
 
     Parameters
     ----------
-    spec : TableSpec
+    spec : TableSpec or FreeTable
         What the table is about.
     episodes : DataFrame
         As `obd.returns.read_returns` gives them.
@@ -114,13 +117,16 @@ def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) 
     DataFrame
         task (or ``average``), objective, protocol, n_pairs; mean, low, high, n and unit of the interval; number of
         seeds, snapshots per seed, policies per snapshot and episodes per policy; policy_sd and worst_policy (see
-        `obd.statistics.policy_spread`); paper_value and difference (ours - paper); best (bold).
+        `obd.statistics.policy_spread`); paper_value and difference (ours - paper); best (bold). A free table has its
+        own columns.
 
     Raises
     ------
     UserError
         If a cell would mix episodes that do not belong together, or `paper_datasets` does not fit.
     """
+    if isinstance(spec, FreeTable):
+        return spec.summarise(episodes, settings)
     episodes = select(episodes, spec.where, settings.n_pairs)
     tasks = sorted(episodes["task"].unique(), key=display.task_position)
     paper = _paper_columns(tasks, settings)
@@ -196,8 +202,10 @@ def _best(table: pd.DataFrame) -> pd.Series:
     return best
 
 
-def caption(spec: TableSpec, table: pd.DataFrame, settings: TableSettings) -> str:
+def caption(spec: TableSpec | FreeTable, table: pd.DataFrame, settings: TableSettings) -> str:
     """Write a table's caption; every number in it is taken from the table or the settings."""
+    if isinstance(spec, FreeTable):
+        return spec.caption(table, settings)
     cells = table[table["task"] != AVERAGE]
     synsets = cells[[display.look(name).synset for name in cells["objective"]]]
     level = f"{100 * settings.confidence:g} %"
@@ -236,11 +244,16 @@ class _Cell:
     best: bool = False
 
 
-def _grid(spec: TableSpec, table: pd.DataFrame, digits: int) -> tuple[list[str], dict[str, list[_Cell]]]:
-    """Arrange a long table: tasks, and by row label the cells of these tasks."""
+def _grid(
+    spec: TableSpec | FreeTable, table: pd.DataFrame, digits: int
+) -> tuple[list[tuple[str, str]], dict[str, list[_Cell]]]:
+    """Arrange a long table: heads of columns (group and name), and by row label the cells of these columns."""
+    if isinstance(spec, FreeTable):
+        heads, texts = spec.arrange(table, digits)
+        return heads, {label: [_Cell(*cell[:2]) for cell in cells] for label, cells in texts.items()}
 
     def text(cell: Any) -> _Cell:
-        number = functools.partial(_number, digits=digits)
+        number = functools.partial(display.number, digits=digits)
         return _Cell(
             number(cell.mean),
             "" if np.isnan(cell.low) else f"[{number(cell.low)}, {number(cell.high)}]",
@@ -253,36 +266,30 @@ def _grid(spec: TableSpec, table: pd.DataFrame, digits: int) -> tuple[list[str],
     for row, cells in table.groupby(spec.rows, sort=False):
         by_task = {cell.task: text(cell) for cell in cells.itertuples()}
         rows[display.label(spec.rows, row)] = [by_task.get(task, _Cell()) for task in tasks]
-    return tasks, rows
-
-
-def _number(value: float, digits: int, sign: str = "") -> str:
-    value = round(value, digits) + 0.0  # no minus zero
-    return f"{value:{sign}.{digits}f}".replace("-", "−")
+    return _heads(tasks), rows
 
 
 def _heads(tasks: list[str]) -> list[tuple[str, str]]:
     return [("Average", "") if task == AVERAGE else display.task_label(task) for task in tasks]
 
 
-def markdown(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
+def markdown(spec: TableSpec | FreeTable, table: pd.DataFrame, text: str, digits: int) -> str:
     """Render a long table as Markdown (GitHub flavour), with its caption."""
-    tasks, rows = _grid(spec, table, digits)
+    heads, rows = _grid(spec, table, digits)
 
     def cell(shown: _Cell) -> str:
         mean = f"**{shown.mean}**" if shown.best else shown.mean
         return f"{mean} {shown.interval}".rstrip() + (f"<br>paper {shown.paper}" if shown.paper else "")
 
-    lines = [["", *(" ".join(head).rstrip() for head in _heads(tasks))], ["---", *["---:"] * len(tasks)]]
+    lines = [["", *(" ".join(head).rstrip() for head in heads)], ["---", *["---:"] * len(heads)]]
     lines += [[label, *map(cell, cells)] for label, cells in rows.items()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{text}\n"
 
 
-def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
+def latex(name: str, spec: TableSpec | FreeTable, table: pd.DataFrame, text: str, digits: int) -> str:
     """Render a long table as a LaTeX ``table`` (package booktabs), with its caption."""
-    tasks, rows = _grid(spec, table, digits)
-    heads = _heads(tasks)
-    wide = len(tasks) > 4
+    heads, rows = _grid(spec, table, digits)
+    wide = len(heads) > 4
     if wide:
         names = {dataset: display.QUALITIES[dataset] for _, dataset in heads if dataset in display.QUALITIES}
         heads = [(environment, names.get(dataset, dataset)) for environment, dataset in heads]
@@ -311,7 +318,7 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
             r"\centering",
             r"\scriptsize" if wide else r"\small",
             r"\setlength{\tabcolsep}{3pt}",
-            rf"\begin{{tabular}}{{l{'c' * len(tasks)}}}",
+            rf"\begin{{tabular}}{{l{'c' * len(heads)}}}",
             r"\toprule",
             " & ".join(["", *above]) + r" \\",
             " ".join(rules),
@@ -327,7 +334,7 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
 
 
 def _escape(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "−": "$-$", "–": "--", "×": r"$\times$", " %": r"\,\%"}
+    special = {"\\": r"\textbackslash{}", "−": "$-$", "–": "--", "×": r"$\times$", " %": r"\,\%", "<": "$<$"}
     special |= {character: f"\\{character}" for character in "%&#_${}"}
     pieces = []
     while text:

@@ -6,10 +6,10 @@ The score of episode e of policy k on the synset of seed s, averaged over the la
 
 all three normal and independent. Policy k of seed s has one initialisation and one set of environment seeds for every
 snapshot and every objective: it is nested in its seed and crossed with both. So two objectives are compared by the
-differences of the scores that share seed, policy and episode. In them everything shared drops out, and what is left has
-the same form: the test of their mean is that of the objective in the crossed model with shared and separate effects, but
-needs no equal variances. The data are balanced, hence every fit is a closed form of three mean squares, also where a
-variance is at its bound of 0, and nothing has to converge.
+differences of the scores that share seed, policy and episode. What the two share drops out of these, and what is left
+has the same form: the test of their mean is that of the objective in the crossed model with shared and separate
+effects, but needs no equal variances. The data are balanced, hence every fit is a closed form of three mean squares,
+also where a variance is at its bound of 0, and nothing has to converge.
 
 Sources: Searle, Casella and McCulloch, "Variance Components", 1992, chapters 3 and 4; Hagmann, Meier and Riezler,
 "Towards inferential reproducibility of machine learning research", ICLR 2023, https://arxiv.org/abs/2302.04054.
@@ -25,8 +25,8 @@ import pandas as pd
 from obd import statistics
 from obd.errors import UserError
 
-LEVELS = ("seed", "policy", "episode")
-COUNTS = ("seeds", "policies", "episodes")
+COUNTS = {"seeds": "seed", "policies": "policy", "episodes": "episode"}
+LEVELS = tuple(COUNTS.values())
 PARTS = ("variance", "low", "high", "share", "bound")
 COLUMNS = (
     *("task", "objective", "other", "mean", "low", "high", *COUNTS),
@@ -74,8 +74,8 @@ def balanced(cell: pd.DataFrame) -> pd.Series:
     where = f"{cell['file'].iloc[0]}: task {cell['task'].iloc[0]}, {cell['objective'].iloc[0]}"
     if (owners > 1).any():
         raise UserError(
-            f"{where}: policy_seed {owners.index[owners > 1][0]} stands for several seeds, whose variances cannot be told "
-            "apart then; evaluate each synset with its own --seed"
+            f"{where}: policy_seed {owners.index[owners > 1][0]} stands for several seeds, and their variances cannot "
+            "be told apart then; evaluate each synset with its own --seed"
         )
     scores = cell.groupby(statistics.UNITS["episodes"])["score"].mean()
     if len(scores) != np.prod([len(level) for level in scores.index.remove_unused_levels().levels]):
@@ -85,7 +85,8 @@ def balanced(cell: pd.DataFrame) -> pd.Series:
 
 def cube(scores: pd.Series) -> np.ndarray:
     """Return scores by (seed, policy, episode) as an array of shape (n_seeds, n_policies, n_episodes)."""
-    return scores.sort_index().to_numpy().reshape([scores.index.unique(level).size for level in LEVELS])
+    shape = [scores.index.unique(level).size for level in LEVELS]
+    return np.asarray(scores.sort_index().to_numpy(float).reshape(shape))
 
 
 def paired_differences(ours: pd.Series, theirs: pd.Series) -> pd.Series:
@@ -142,11 +143,13 @@ def components(scores: np.ndarray, confidence: float = 0.95) -> Components:
     tails = (1 - confidence) / 2, (1 + confidence) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         quantiles = [chdtri(freedom, tail) for tail in tails]  # upper, then lower
-        # the mean square of the level below, scaled to an upper or lower limit of this level's own
-        noise = [np.append((squares / freedom)[1:] * freedom[:-1] * fdtri(freedom[:-1], freedom[1:], 1 - t), 0) for t in tails]
+        # what the level below may contribute to a level's sum of squares, at most and at least
+        below = freedom[:-1] * squares[1:] / freedom[1:]
+        noise = [np.append(below * fdtri(freedom[:-1], freedom[1:], 1 - tail), 0) for tail in tails]
         low, high = (np.maximum(squares - n, 0) / (per * q) for n, q in zip(noise, quantiles, strict=True))
+    low, high = (np.where(np.isnan(variance), np.nan, limit) for limit in (low, high))
     bound = np.isfinite(variance) & np.append(expected[:-1] == expected[1:], False)
-    return Components(variance, *(np.where(np.isnan(variance), np.nan, limit) for limit in (low, high)), bound)
+    return Components(variance, low, high, bound)
 
 
 def mean_test(differences: np.ndarray) -> MeanTest:
@@ -163,17 +166,19 @@ def mean_test(differences: np.ndarray) -> MeanTest:
     seeds = differences.mean((1, 2))
     if n_seeds < 2 or np.ptp(seeds) == 0:
         return MeanTest(np.nan, np.nan, np.nan)
-    weights = freedom + [1, 0, 0]  # maximum likelihood: the mean takes no degree of freedom
-    without_mean, with_mean = (_ordered(squares + [more, 0, 0], weights) for more in (differences.size * seeds.mean() ** 2, 0))
-    # the log determinants of the two fits; the quadratic forms are equal, as many as there are scores
+    first = np.array([1, 0, 0])
+    weights = freedom + first  # maximum likelihood: the mean takes no degree of freedom
+    with_mean = _ordered(squares, weights)
+    without_mean = _ordered(squares + first * differences.size * seeds.mean() ** 2, weights)
+    # the fits' log determinants; their quadratic forms are equal (the number of scores)
     changed = without_mean > with_mean
-    ratio = float((weights * np.log(without_mean / with_mean, where=changed, out=np.zeros(3))).sum())
+    ratio = float(weights[changed] @ np.log(without_mean[changed] / with_mean[changed]))
     t = seeds.mean() / (seeds.std(ddof=1) / np.sqrt(n_seeds))
     return MeanTest(ratio, float(chdtrc(1, max(ratio, 0.0))), float(2 * stdtr(n_seeds - 1, -abs(t))))
 
 
 def false_positive_rate(n_seeds: int, level: float = 0.05) -> float:
-    """Probability that the likelihood-ratio test finds a difference where none is, for a seed variance above its bound."""
+    """Probability that the likelihood-ratio test finds a difference where none is, all variances above their bound."""
     from scipy.special import chdtri, stdtr
 
     t = np.sqrt((n_seeds - 1) * np.expm1(chdtri(1, level) / n_seeds))  # the ratio is n log(1 + t^2 / (n - 1))
@@ -203,10 +208,10 @@ def decompose(cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float
     Returns
     -------
     DataFrame
-        One row per task and objective, and one per task and pair (`other` is set; it is about objective minus other). mean
-        with its Student-t interval low, high over seeds; seeds, policies and episodes; for each level its variance,
-        interval, share of the three and whether it is at its bound; for pairs the tests, also Holm-adjusted over the
-        pairs of a task.
+        One row per task and objective, and one per task and pair (`other` is set; it is about objective minus other).
+        mean with its Student-t interval low, high over seeds; seeds, policies and episodes; for each level its
+        variance, interval, share of the three and whether it is at its bound; for pairs the tests, also Holm-adjusted
+        over the pairs of a task.
     """
     rows = []
     for task, of_task in cells.items():
@@ -268,8 +273,8 @@ def half_width(
 def _ordered(squares: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Fit the expected mean squares, which do not increase from level to level; NaN where a weight is 0.
 
-    Pooling neighbours that are out of order gives the maximum of the likelihood within the bounds (Robertson, Wright and
-    Dykstra, "Order Restricted Statistical Inference", 1988, section 1.5).
+    Pooling neighbours that are out of order gives the maximum of the likelihood within the bounds (Robertson, Wright
+    and Dykstra, "Order Restricted Statistical Inference", 1988, section 1.5).
     """
     from scipy.optimize import isotonic_regression
 

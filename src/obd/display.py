@@ -1,6 +1,6 @@
 """Names, order and colours of everything that tables and figures show: one place, so that they agree everywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,9 +98,9 @@ def span(values: pd.Series) -> str:
     return f"{low}" if low == high else f"{low}–{high}"
 
 
-def counts(cells: pd.DataFrame) -> str:
+def counts(cells: pd.DataFrame, names: Iterable[str] = COUNTED) -> str:
     """Say how many seeds, snapshots, policies and episodes (columns of `cells`) stand behind each of some cells."""
-    return " × ".join(f"{span(cells[name])} {_noun(name, cells[name].max())}" for name in COUNTED)
+    return " × ".join(f"{span(cells[name])} {_noun(name, cells[name].max())}" for name in names)
 
 
 def sentences(texts: Mapping[str, str]) -> list[str]:

@@ -250,7 +250,7 @@ def _grid(
     """Arrange a long table: heads of columns (group and name), and by row label the cells of these columns."""
     if isinstance(spec, FreeTable):
         heads, texts = spec.arrange(table, digits)
-        return heads, {label: [_Cell(*cell[:2]) for cell in cells] for label, cells in texts.items()}
+        return heads, {label: [_Cell(*cell) for cell in cells] for label, cells in texts.items()}
 
     def text(cell: Any) -> _Cell:
         number = functools.partial(display.number, digits=digits)

@@ -146,3 +146,10 @@ def test_precision_says_where_nothing_is_known(tmp_path):
     assert len(lines) == len(figures.DESIGNS)
     assert all((np.diff(line.get_ydata()) < 0).all() for line in lines)
     assert list(dot.get_xdata()) == [3]
+
+
+@pytest.mark.parametrize("name", ["performance_profiles", "precision"])
+def test_one_of_everything_gives_a_figure(tmp_path, name):
+    path = write_returns(tmp_path / "one.csv", 5, policies=1, episodes=1)
+    figures.make_figure(name, [path], tmp_path / "f.png", FigureSettings(dpi=50))
+    assert (tmp_path / "f.pdf").is_file()

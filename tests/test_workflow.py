@@ -72,6 +72,12 @@ def test_sources_are_what_python_imports():
     assert found >= set(loaded)
 
 
+def test_the_workflow_starts_without_statistics_packages():
+    code = "import sys, obd.workflow; print({'scipy.stats', 'scipy.signal', 'statsmodels'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded == "set()\n"
+
+
 def test_no_stage_depends_on_the_workflow():
     """Else each change of the configuration's code would rerun everything."""
     stages = ("datasets.collect", "datasets.stage", "near_experts.stage", "near_experts.card")

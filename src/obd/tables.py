@@ -289,7 +289,7 @@ def markdown(spec: TableSpec | FreeTable, table: pd.DataFrame, text: str, digits
 def latex(name: str, spec: TableSpec | FreeTable, table: pd.DataFrame, text: str, digits: int) -> str:
     """Render a long table as a LaTeX ``table`` (package booktabs), with its caption."""
     heads, rows = _grid(spec, table, digits)
-    wide = len(heads) > 4
+    wide, long = len(heads) > 4, len(rows) > 12
     if wide:
         names = {dataset: display.QUALITIES[dataset] for _, dataset in heads if dataset in display.QUALITIES}
         heads = [(environment, names.get(dataset, dataset)) for environment, dataset in heads]
@@ -316,7 +316,7 @@ def latex(name: str, spec: TableSpec | FreeTable, table: pd.DataFrame, text: str
             rf"\caption{{{_escape(text)}}}",
             rf"\label{{tab:{name}}}",
             r"\centering",
-            r"\scriptsize" if wide else r"\small",
+            r"\scriptsize" if wide or long else r"\small",
             r"\setlength{\tabcolsep}{3pt}",
             rf"\begin{{tabular}}{{l{'c' * len(heads)}}}",
             r"\toprule",
@@ -324,7 +324,7 @@ def latex(name: str, spec: TableSpec | FreeTable, table: pd.DataFrame, text: str
             " ".join(rules),
             " & ".join(["", *(_escape(dataset) for _, dataset in heads)]) + r" \\",
             r"\midrule",
-            "\n\\addlinespace\n".join(body),
+            ("\n" if long else "\n\\addlinespace\n").join(body),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLISHED = ["table_1.csv", *(f"table_{number}.md" for number in range(1, 6))]
-PUBLISHED += [f"{name}.png" for name in ("figure_1", "figure_2", "policy_spread", "synset_size")]
+TABLES = [*(f"table_{number}" for number in range(1, 6)), "aggregates", "variance"]
+FIGURES = ["figure_1", "figure_2", "policy_spread", "synset_size", "performance_profiles", "precision"]
+PUBLISHED = ["table_1.csv", *(f"{name}.md" for name in TABLES), *(f"{name}.png" for name in FIGURES)]
 START, END = "<!-- results: written by `make readme` from docs/results -->\n", "<!-- end of results -->"
 
 

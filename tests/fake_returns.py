@@ -34,8 +34,8 @@ def write_returns(
         for policy in range(policies):
             for episode in range(episodes):
                 value = score(step, policy, episode) if callable(score) else score
-                run = (task, objective, n_pairs, seed, protocol, step, policy, 100 + policy)
-                rows.append((*run, episode, 200 + episode, 10 * value, 1000, value))
+                run = (task, objective, n_pairs, seed, protocol, step, policy, seed)
+                rows.append((*run, episode, 10000 * seed + 100 * policy + episode, 10 * value, 1000, value))
     write_frame(path, pd.DataFrame(rows, columns=COLUMNS), task, env_id, members, seconds_per_step)
     return path
 

@@ -137,7 +137,7 @@ BAD = [
     ("report.tables", ["table_9"], "report.tables[0]: \"table_9\": should be 'table_1'"),
     ("report.figures", ["figure_1", "figure_1"], "report.figures: 'figure_1' stands there twice"),
     ("report.table.digits", 9, "report.table.digits: 9: should be less than or equal to 4"),
-    ("report.figure.dip", 9, "report.figure.dip: unknown key (did you mean 'dpi'?); allowed: columns, "),
+    ("report.figure.dip", 9, "report.figure.dip: unknown key (did you mean 'dpi'?); allowed: bootstrap_samples, "),
 ]
 NAMES = ["Hopper", "hopper-medium", "hopper__medium", "1st", "../hopper", "a b", "$(touch x)", "a/b", "", "_a"]
 
@@ -204,7 +204,7 @@ def test_a_missing_file(capsys):
     assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 91), ("config/paper.yaml", 1119)])
+@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 95), ("config/paper.yaml", 1123)])
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     result = CliRunner().invoke(command, [name])

@@ -144,7 +144,8 @@ def test_probability_of_improvement():
 
 def test_stratified_bootstrap_draws_runs_within_tasks():
     certain = np.array([[0.0, 100.0], [0.0, 100.0]])
-    assert statistics.stratified_bootstrap(np.mean, certain, rng=np.random.default_rng(0), samples=50) == (50, 50)
+    rng = np.random.default_rng(0)
+    assert statistics.stratified_bootstrap(statistics.mean_of_tasks, certain, rng=rng, samples=50) == (50, 50)
     scores = np.random.default_rng(0).normal(size=(6, 4))
     intervals = [
         statistics.stratified_bootstrap(statistics.iqm, scores, rng=np.random.default_rng(seed), samples=200)
@@ -158,12 +159,44 @@ def test_stratified_bootstrap_draws_runs_within_tasks():
     assert (low, high) == (1, 1)
 
 
-def test_stratified_bootstrap_coverage():
+@pytest.mark.parametrize(
+    ("statistic", "shape", "coverage"),
+    [
+        (statistics.mean_of_tasks, (10, 3), 0.92),
+        (statistics.mean_of_tasks, (3, 1), 0.72),  # as docs/statistics.md says
+        (statistics.iqm, (5, 9), 0.91),
+        (statistics.optimality_gap, (5, 9), 0.90),
+    ],
+)
+def test_stratified_bootstrap_coverage(statistic, shape, coverage):
     rng = np.random.default_rng(5)
-    levels = np.array([0.0, 50.0, 90.0])
+    levels = np.linspace(10, 90, shape[1])
+    runs = levels + rng.normal(0, 5, (20000, *shape))
+    truth = statistic(runs).mean()
+    intervals = [statistics.stratified_bootstrap(statistic, scores, rng=rng, samples=200) for scores in runs[:400]]
+    assert np.mean([low <= truth <= high for low, high in intervals]) == pytest.approx(coverage, abs=0.04)
+
+
+def test_aggregates_of_stacks_are_those_of_each_matrix():
+    ours, theirs = np.random.default_rng(6).normal(90, 20, (2, 7, 5, 3))
+    for statistic in (statistics.iqm, statistics.mean_of_tasks, statistics.median_of_tasks, statistics.optimality_gap):
+        assert statistic(ours) == pytest.approx([float(statistic(matrix)) for matrix in ours])
+    each = [float(statistics.probability_of_improvement(*pair)) for pair in zip(ours, theirs, strict=True)]
+    assert statistics.probability_of_improvement(ours, theirs) == pytest.approx(each)
+
+
+def test_median_of_tasks():
+    assert statistics.median_of_tasks(np.array([[0.0, 5, 90], [2, 7, 0]])) == 6  # of 1, 6, 45
+
+
+def test_performance_profile_band_covers():
+    """Seeds differ by sd 1, their policies by 2: a policy is above 0 with probability 1/2."""
+    rng = np.random.default_rng(7)
+    index = pd.MultiIndex.from_product([range(12), range(8)], names=["seed", "policy"]).to_frame(index=False)
     hits = []
-    for _ in range(300):
-        scores = levels + rng.normal(0, 5, (10, 3))
-        low, high = statistics.stratified_bootstrap(np.mean, scores, rng=rng, samples=200)
-        hits.append(low <= levels.mean() <= high)
-    assert np.mean(hits) == pytest.approx(0.92, abs=0.04)
+    for _ in range(200):
+        scores = rng.normal(0, 1, (12, 1)) + rng.normal(0, 2, (12, 8))
+        episodes = index.assign(step=0, score=scores.ravel())
+        _, low, high = statistics.performance_profile([episodes], np.zeros(1), rng, 0.95, 300)
+        hits.append(low[0] <= 0.5 <= high[0])
+    assert np.mean(hits) == pytest.approx(0.92, abs=0.05)

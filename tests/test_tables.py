@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from fake_returns import write_experiment, write_returns
-from obd import files, tables
+from obd import files, paper, tables
 from obd.errors import UserError
 from obd.returns import read_returns
 from obd.tables import TABLES, TableSettings, TableSpec
@@ -316,7 +316,7 @@ def test_mixed_sizes_and_protocols_are_refused(tmp_path, returns):
 
 
 def test_paper_numbers():
-    numbers = tables.paper_numbers()
+    numbers = paper.numbers()
     assert len(numbers) == 205
     assert numbers.index.is_unique
     assert numbers[1, "av_pbc", "halfcheetah-medium-replay"] == 35.9

@@ -72,6 +72,12 @@ def test_sources_are_what_python_imports():
     assert found >= set(loaded)
 
 
+def test_the_workflow_starts_without_statistics_packages():
+    code = "import sys, obd.workflow; print({'scipy.stats', 'scipy.signal', 'statsmodels'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded == "set()\n"
+
+
 def test_no_stage_depends_on_the_workflow():
     """Else each change of the configuration's code would rerun everything."""
     stages = ("datasets.collect", "datasets.stage", "near_experts.stage", "near_experts.card")
@@ -118,7 +124,7 @@ def test_jobs():
     assert jobs.whole_data() == []
     assert jobs.counts() == {
         **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "distill": 24, "evaluate": 24},
-        **{"evaluate_whole_data": 0, "cost": 0, "table": 1, "figure": 4},
+        **{"evaluate_whole_data": 0, "cost": 0, "table": 3, "figure": 6},
     }
 
 
@@ -186,8 +192,23 @@ def test_tables_and_figures_name_what_they_show():
     jobs = experiment(
         seeds=[0], size_study={"sizes": [16], "tasks": "paper"}, protocols=protocols, whole_data={}, cost_repeats=2
     )
-    assert [job["table"] for job in jobs.tables()] == ["table_1", "table_2", "table_3", "table_4", "table_5"]
-    assert [job["figure"] for job in jobs.figures()] == ["figure_1", "figure_2", "policy_spread", "synset_size"]
+    assert [job["table"] for job in jobs.tables()] == [
+        "table_1",
+        "table_2",
+        "table_3",
+        "table_4",
+        "table_5",
+        "aggregates",
+        "variance",
+    ]
+    assert [job["figure"] for job in jobs.figures()] == [
+        "figure_1",
+        "figure_2",
+        "policy_spread",
+        "synset_size",
+        "performance_profiles",
+        "precision",
+    ]
     shown = {name: jobs.shown_in_table(name) for name in ("table_1", "table_2", "table_3", "table_4", "table_5")}
     assert {rule: len(of_rule) for rule, of_rule in shown["table_1"].items()} == {
         **{"evaluate": 12, "evaluate_whole_data": 3, "card": 3}
@@ -199,14 +220,15 @@ def test_tables_and_figures_name_what_they_show():
     }
     assert shown["table_4"] == {"cost": jobs.tasks()}
     assert {(job["task"], job["size"]) for job in shown["table_5"]["evaluate"]} == {("paper", 16), ("paper", 256)}
-    assert [job["table"] for job in experiment().tables()] == ["table_1"]
+    assert [job["table"] for job in experiment().tables()] == ["table_1", "aggregates", "variance"]
 
 
 def test_a_table_with_nothing_to_show_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text(yaml.safe_dump({"tasks": TASKS, "report": {"tables": ["table_1", "table_2"]}}))
     with pytest.raises(
-        UserError, match=r"^a\.yaml: report\.tables: 'table_2' has nothing to show here; allowed: table_1$"
+        UserError,
+        match=r"^a\.yaml: report\.tables: 'table_2' has nothing to show here; allowed: table_1, aggregates, variance$",
     ):
         Experiment.load(["a.yaml"])
 

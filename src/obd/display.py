@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from obd import variants
@@ -111,6 +112,22 @@ def task_position(task: str) -> tuple[str, int, str]:
     return environment, list(QUALITIES).index(dataset) if dataset in QUALITIES else len(QUALITIES), task
 
 
+def number(value: float, digits: int, sign: str = "") -> str:
+    """Write a number with so many decimals, thousands apart, a real minus sign, and with ``sign="+"`` plus signs."""
+    value = round(value, digits) + 0.0  # no minus zero
+    return f"{value:{sign},.{digits}f}".replace("-", "−")
+
+
+def interval(low: float, high: float, digits: int) -> str:
+    """Write an interval, ``[1.2, 3.4]``; nothing for none."""
+    return "" if np.isnan(low) else f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def against_paper(paper_value: float, difference: float, digits: int) -> str:
+    """Write the paper's number and the difference to it, ``19.2 (+1.3)``; nothing for none."""
+    return "" if np.isnan(paper_value) else f"{number(paper_value, digits)} ({number(difference, digits, '+')})"
+
+
 def span(values: pd.Series) -> str:
     """Return the one value, or the range of values: ``5`` or ``3–5``; a dash for none."""
     if values.empty:
@@ -119,9 +136,9 @@ def span(values: pd.Series) -> str:
     return f"{low}" if low == high else f"{low}–{high}"
 
 
-def counts(cells: pd.DataFrame) -> str:
+def counts(cells: pd.DataFrame, names: Iterable[str] = COUNTED) -> str:
     """Say how many seeds, snapshots, policies and episodes (columns of `cells`) stand behind each of some cells."""
-    return " × ".join(f"{span(cells[name])} {_noun(name, cells[name].max())}" for name in COUNTED)
+    return " × ".join(f"{span(cells[name])} {_noun(name, cells[name].max())}" for name in names)
 
 
 def sentences(texts: Mapping[str, str]) -> list[str]:

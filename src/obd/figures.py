@@ -18,19 +18,19 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from pydantic import Field
 
+from obd import aggregates, display, files, rendering, statistics, variance, variants
 from obd import command as commands
-from obd import display, files, rendering, statistics, variants
 from obd.errors import UserError
-from obd.returns import Selection, check_cell, read_returns, select
+from obd.returns import STANDARD, SYNSETS, Selection, by_task_and_objective, check_cell, read_returns, select
+from obd.seeding import numpy_generator
 from obd.settings import Settings
 
 log = logging.getLogger(__name__)
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of every font that a pdf embeds
 
-STANDARD = {"protocol": ("standard", "whole_data", "near_expert")}  # what the main figures show
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
 BAND = 0.16  # opacity of bands
 VARIANT_LINES: list[dict[str, Any]] = [  # of an objective's variants, in alphabetical order; the objective itself first
@@ -39,6 +39,7 @@ VARIANT_LINES: list[dict[str, Any]] = [  # of an objective's variants, in alphab
     {"linestyle": (0, (1, 1.2)), "marker": "^"},
     {"linestyle": (0, (5, 1.2, 1.2, 1.2)), "marker": "D"},
 ]
+DESIGNS: dict[tuple[int, int], Any] = {(1, 1): ":", (10, 1): "--", (10, 10): "-", (100, 10): "-."}  # of precision
 MARKERS = 8  # at most about as many along a curve
 TALLEST = 0.6  # largest height over width of a panel of poses
 TINTS = (1.0, 0.6, 0.35)  # of the objective's colour, for the parts of a robot
@@ -78,6 +79,9 @@ class FigureSettings(Settings):
 
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the Student-t bands over seeds.")
     n_pairs: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
+    last_snapshots: int = Field(5, ge=1, description="Evaluated steps of performance_profiles and precision.")
+    bootstrap_samples: int = Field(2000, ge=100, description="Draws of the bands of performance_profiles.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
     columns: int = Field(3, ge=1, le=6, description="Panels in a row.")
     dpi: int = Field(300, ge=50, le=1200, description="Dots per inch of the png.")
     objective: str | None = Field(None, description="Objective whose synsets to draw, where the files hold several.")
@@ -215,6 +219,86 @@ def _draw_pairs(axes: Axes, example: rendering.Example, across: float, up: float
     axes.grid(False)
 
 
+def performance_profiles(cells: Cells, settings: FigureSettings) -> Figure:
+    """Draw the fraction of policies above each score, with bootstrap bands over seeds; objectives all tasks have.
+
+    Parameters
+    ----------
+    cells : dict of dict of DataFrame
+        Episodes of the snapshots to average by task and objective.
+    settings : FigureSettings
+        Level, bootstrap.
+    """
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.35), layout="constrained")
+    axes = figure.add_subplot(xlabel="Score τ", ylabel="Policies with score > τ", ylim=(-0.02, 1.02))
+    shown = aggregates.on_every_task(cells)
+    scores = pd.concat([statistics.policy_scores(cell) for strata in shown.values() for cell in strata])
+    thresholds = np.linspace(scores.min() - 0.02 * np.ptp(scores), scores.max(), 301)
+    for objective, strata in shown.items():
+        look, rng = display.look(objective), numpy_generator(settings.seed, "profile", objective)
+        draws = settings.confidence, settings.bootstrap_samples
+        fraction, low, high = statistics.performance_profile(strata, thresholds, rng, *draws)
+        line = {**_line(look), "marker": ""}
+        axes.plot(thresholds, fraction, label=look.label, zorder=3, **line)
+        axes.fill_between(thresholds, low, high, color=look.colour, alpha=BAND, linewidth=0)
+    axes.margins(x=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(loc="outside upper center", ncols=4)
+    return figure
+
+
+def precision(cells: Cells, settings: FigureSettings) -> Figure:
+    """Draw half the width of a mean's interval against the number of seeds, for several numbers of policies × episodes.
+
+    One panel per objective, from its variance components averaged over tasks; a dot shows what was run.
+
+    Parameters
+    ----------
+    cells : dict of dict of DataFrame
+        Episodes of the snapshots to average by task and objective.
+    settings : FigureSettings
+        Level, columns.
+    """
+    names = display.in_order(name for of_task in cells.values() for name in of_task)
+    rows = -(-len(names) // settings.columns)
+    columns = -(-len(names) // rows)  # as even as can be
+    width = COLUMN_WIDTH if columns <= 2 else TEXT_WIDTH
+    figure = Figure(figsize=(width, 0.35 + rows * (0.75 * width / columns + 0.25)), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    seeds = np.arange(2, 51)
+    for axes, name in zip(panels, names, strict=False):
+        look = display.look(name)
+        cubes = [variance.cube(variance.balanced(of_task[name])) for of_task in cells.values() if name in of_task]
+        mean = np.mean([variance.components(cube).variance for cube in cubes], axis=0)
+        axes.set_title(look.label)
+        if np.isnan(mean).any():
+            text = "needs two or more seeds,\npolicies and episodes"
+            axes.text(0.5, 0.5, text, ha="center", va="center", size=7, transform=axes.transAxes)
+            continue
+        for (policies, episodes), style in DESIGNS.items():
+            heights = variance.half_width(mean, seeds, policies, episodes, settings.confidence)
+            axes.plot(seeds, heights, color=look.colour, linestyle=style, linewidth=1.1)
+        n_seeds, policies, episodes = cubes[0].shape
+        run = variance.half_width(mean, np.array(n_seeds), policies, episodes, settings.confidence)
+        axes.plot(n_seeds, run, "ko", zorder=4)
+    for axes in panels[len(names) :]:
+        axes.remove()
+    panels[0].set(xscale="log", yscale="log", xlim=(2, 50), xticks=(2, 3, 5, 10, 20, 50))
+    for axis, locator in (
+        (panels[0].xaxis, FixedLocator([2, 3, 5, 10, 20, 50])),
+        (panels[0].yaxis, LogLocator(subs=(1, 2, 5))),
+    ):
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
+    figure.supxlabel("Distillation seeds", size=9)
+    figure.supylabel("Half-width of the interval", size=9)
+    entries = [Line2D([], [], color="#333333", linestyle=style, linewidth=1.1) for style in DESIGNS.values()]
+    labels = [f"{policies} × {episodes}" for policies, episodes in DESIGNS]
+    figure.legend(entries, labels, title="Policies × episodes", loc="outside upper center", ncols=4)
+    return figure
+
+
 def several_policies(cell: pd.DataFrame) -> pd.DataFrame:
     """Keep the last snapshot, and nothing where it has one policy only."""
     last = statistics.last_snapshots(cell, 1)
@@ -299,11 +383,14 @@ class FigureSpec(Selection):
         First sentence of the caption; the names in braces stand for the values in use.
     keep : callable
         Chooses the episodes of a cell that are shown, possibly none.
+    averaged : bool
+        Whether only the snapshots that tables average are shown.
     """
 
     draw: Callable[[Any, FigureSettings], Figure]
     title: str
     keep: Callable[[pd.DataFrame], pd.DataFrame] = lambda cell: cell
+    averaged: bool = False
 
 
 FIGURES = {
@@ -341,17 +428,34 @@ FIGURES = {
     ),
     "synset_size": FigureSpec(
         draw=size_curves,
-        where={"protocol": ("standard",)},
+        where=SYNSETS,
         compares="n_pairs",
         title="Score (0: random policy, 100: expert) of policies trained from scratch on the last synset of {n_pairs} "
         "pairs, by their number: mean with {level} Student-t interval over seeds.",
         keep=last_snapshot_of_each_size,
     ),
+    "performance_profiles": FigureSpec(
+        draw=performance_profiles,
+        where=SYNSETS,
+        title="Performance profiles: fraction of policies trained from scratch on a synset ({n_pairs} pairs) whose "
+        "mean score (0: random policy, 100: expert) is above τ, averaged over seeds and tasks, of the last evaluated "
+        "snapshots; band: {level} bootstrap interval over seeds within tasks, too narrow with few seeds.",
+        averaged=True,
+    ),
+    "precision": FigureSpec(
+        draw=precision,
+        where=SYNSETS,
+        title="Seeds, policies and episodes that a claim needs: half-width of the {level} Student-t interval of a "
+        "task's mean score ({n_pairs} pairs, last evaluated snapshots) against the number of distillation seeds, for "
+        "several numbers of policies per synset × episodes per policy, from the variance components averaged over "
+        "tasks; dot: what was run.",
+        averaged=True,
+    ),
 }
 
 
-def arrange(spec: FigureSpec, episodes: pd.DataFrame) -> Cells:
-    """Split episodes by task and objective, each checked.
+def arrange(spec: FigureSpec, episodes: pd.DataFrame, last_snapshots: int = 5) -> Cells:
+    """Split episodes by task and objective, each checked; `last_snapshots` are shown where they are averaged.
 
     Raises
     ------
@@ -359,14 +463,14 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame) -> Cells:
         If episodes of a cell do not belong together (see `obd.returns.check_cell`), or there is nothing to show.
     """
     cells: Cells = {}
-    for task in sorted(episodes["task"].unique(), key=display.task_position):
-        of_task = episodes[episodes["task"] == task]
+    for task, of_task in by_task_and_objective(episodes).items():
         shown = {}
-        for objective in display.in_order(of_task["objective"].unique()):
-            cell = of_task[of_task["objective"] == objective]
+        for objective, cell in of_task.items():
             for _, part in cell.groupby(spec.compares) if spec.compares in cell else [("", cell)]:
                 check_cell(part)
             kept = spec.keep(cell)
+            if spec.averaged:
+                kept = statistics.last_snapshots(kept, last_snapshots)
             if not kept.empty:
                 shown[objective] = kept
         if shown:
@@ -471,7 +575,7 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
         text = examples_caption(spec, shown)
     else:
         episodes, inputs = read_returns(paths)
-        shown = arrange(spec, select(episodes, spec, settings.n_pairs))
+        shown = arrange(spec, select(episodes, spec, settings.n_pairs), settings.last_snapshots)
         text = caption(spec, shown, settings)
     # the style is laid over matplotlib's defaults, not over the user's matplotlibrc
     with matplotlib.style.context([STYLE], after_reset=True):

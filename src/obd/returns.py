@@ -20,6 +20,13 @@ NUMBERS = ("seed", "step", "policy", "episode", "return", "score")
 EPISODE = ["task", "objective", "n_pairs", "seed", "protocol", "step", "policy", "episode"]  # names one row
 CELL = ["task", "objective", "n_pairs", "protocol"]  # what one number of a table is about
 
+# what most tables and figures are about: the standard evaluations, with those of whole datasets or without
+STANDARD = {"protocol": ("standard", "whole_data", "near_expert")}
+SYNSETS = {
+    "protocol": ("standard",),
+    "objective": tuple(name for name, look in display.OBJECTIVES.items() if look.synset),
+}
+
 
 def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Read returns files and put them together, in an order that does not depend on that of the files.
@@ -186,6 +193,17 @@ def check_cell(cell: pd.DataFrame) -> None:
             f"{cell['file'][cell['seed'] == seed].iloc[0]}: task {first['task']}, {first['objective']}: seed {seed} "
             f"was evaluated at other steps than seed {steps.index[0]} ({steps[seed]} against {steps.iloc[0]})"
         )
+
+
+def by_task_and_objective(episodes: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
+    """Split episodes: task -> objective -> episodes, both in the order of display."""
+    objectives = display.in_order(episodes["objective"].unique())
+    cells: dict[str, dict[str, pd.DataFrame]] = {}
+    for task in sorted(episodes["task"].unique(), key=display.task_position):
+        of_task = episodes[episodes["task"] == task]
+        found = {objective: of_task[of_task["objective"] == objective] for objective in objectives}
+        cells[task] = {objective: cell for objective, cell in found.items() if not cell.empty}
+    return cells
 
 
 def _sortable(value: object) -> tuple[bool, object]:

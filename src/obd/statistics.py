@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.stats
 
 POLICY = ["seed", "step", "policy"]
 COUNTED = {"seeds": "seed", "snapshots": "step", "policies": "policy", "episodes": "episode"}
@@ -112,10 +111,12 @@ def student_t_interval(strata: Sequence[np.ndarray], confidence: float = 0.95) -
     squared_errors = np.array([np.var(values, ddof=1) / len(values) for values in strata])
     if not squared_errors.any():
         return Interval(mean, mean, mean, n)
+    from scipy.special import stdtrit  # here, for Snakemake imports this module at every start
+
     freedom = squared_errors.sum() ** 2 / sum(
         error**2 / (len(values) - 1) for error, values in zip(squared_errors, strata, strict=True)
     )
-    half = scipy.stats.t.ppf((1 + confidence) / 2, freedom) * np.sqrt(squared_errors.sum()) / len(strata)
+    half = stdtrit(freedom, (1 + confidence) / 2) * np.sqrt(squared_errors.sum()) / len(strata)
     return Interval(mean, float(mean - half), float(mean + half), n)
 
 
@@ -135,41 +136,54 @@ def bootstrap_interval(
     return Interval(mean, *_percentiles(means, confidence), n)
 
 
-def iqm(scores: np.ndarray) -> float:
+def iqm(scores: np.ndarray) -> np.ndarray:
     """Interquartile mean of all runs of all tasks: the mean without the lowest and the highest quarter.
 
     Parameters
     ----------
-    scores : ndarray of shape (n_seeds, n_tasks)
-        Seed-level scores.
+    scores : ndarray of shape (..., n_seeds, n_tasks)
+        Seed-level scores. All aggregates reduce the last two axes; axes before them are bootstrap samples.
 
     Notes
     -----
-    As `optimality_gap` and `probability_of_improvement` from Agarwal et al., "Deep reinforcement learning at the edge
-    of the statistical precipice", NeurIPS 2021, https://arxiv.org/abs/2108.13264.
+    As many whole runs are cut from each end as fit into a quarter: none of fewer than four. As the other aggregates
+    from Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", NeurIPS 2021,
+    https://arxiv.org/abs/2108.13264.
     """
-    return float(scipy.stats.trim_mean(scores, 0.25, axis=None))
+    runs = np.sort(scores.reshape(*scores.shape[:-2], -1), -1)
+    cut = runs.shape[-1] // 4
+    return np.asarray(runs[..., cut : runs.shape[-1] - cut].mean(-1))
 
 
-def optimality_gap(scores: np.ndarray, target: float = 100.0) -> float:
-    """Mean amount by which runs, (n_seeds, n_tasks), fall short of `target`; runs above it count as 0."""
-    return float(np.mean(np.maximum(target - scores, 0)))
+def mean_of_tasks(scores: np.ndarray) -> np.ndarray:
+    """Mean over tasks of the tasks' means; `scores` as for `iqm`."""
+    return np.asarray(scores.mean((-2, -1)))
 
 
-def probability_of_improvement(ours: np.ndarray, theirs: np.ndarray) -> float:
+def median_of_tasks(scores: np.ndarray) -> np.ndarray:
+    """Median over tasks of the tasks' means; `scores` as for `iqm`."""
+    return np.asarray(np.median(scores.mean(-2), -1))
+
+
+def optimality_gap(scores: np.ndarray, target: float = 100.0) -> np.ndarray:
+    """Mean amount by which runs fall short of `target`; runs above it count as 0; `scores` as for `iqm`."""
+    return np.asarray(np.maximum(target - scores, 0).mean((-2, -1)))
+
+
+def probability_of_improvement(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Probability that a run of ours beats a run of theirs on a random task; ties count half.
 
     Parameters
     ----------
-    ours, theirs : ndarray of shape (n_seeds, n_tasks)
+    ours, theirs : ndarray of shape (..., n_seeds, n_tasks)
         Seed-level scores; the numbers of seeds may differ.
     """
-    pairs = ours[:, None] - theirs[None]  # (n_ours, n_theirs, n_tasks)
-    return float(np.mean((pairs > 0) + 0.5 * (pairs == 0)))
+    pairs = ours[..., :, None, :] - theirs[..., None, :, :]  # (..., n_ours, n_theirs, n_tasks)
+    return np.asarray((0.5 + 0.5 * np.sign(pairs)).mean((-3, -2, -1)))
 
 
 def stratified_bootstrap(
-    statistic: Callable[..., float],
+    statistic: Callable[..., np.ndarray],
     *scores: np.ndarray,
     rng: np.random.Generator,
     confidence: float = 0.95,
@@ -180,7 +194,7 @@ def stratified_bootstrap(
     Parameters
     ----------
     statistic : callable
-        Maps as many score matrices as are given to a number, e.g. `iqm`.
+        Maps as many stacks of score matrices as are given to numbers, e.g. `iqm`.
     *scores : ndarray of shape (n_seeds, n_tasks)
         Seed-level scores of one method, or of two.
     rng : Generator
@@ -189,12 +203,51 @@ def stratified_bootstrap(
         In (0, 1).
     samples : int
         Number of bootstrap samples.
+
+    Returns
+    -------
+    low, high : float
+        NaN where a method has one seed.
     """
-    values = []
-    for _ in range(samples):
-        drawn = (rng.integers(len(matrix), size=matrix.shape) for matrix in scores)
-        values.append(statistic(*(np.take_along_axis(m, rows, 0) for m, rows in zip(scores, drawn, strict=True))))
-    return _percentiles(np.array(values), confidence)
+    if min(len(matrix) for matrix in scores) < 2:
+        return np.nan, np.nan
+    drawn = (rng.integers(len(matrix), size=(samples, *matrix.shape)) for matrix in scores)
+    stacks = (np.take_along_axis(matrix[None], rows, 1) for matrix, rows in zip(scores, drawn, strict=True))
+    return _percentiles(statistic(*stacks), confidence)
+
+
+def performance_profile(
+    strata: Sequence[pd.DataFrame], thresholds: np.ndarray, rng: np.random.Generator, confidence: float, samples: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fraction of policies whose mean score is above each threshold, averaged over seeds, then over strata (tasks).
+
+    Parameters
+    ----------
+    strata : sequence of DataFrame
+        Episodes of each task.
+    thresholds : ndarray of shape (n_thresholds,)
+        Scores.
+    rng : Generator
+        Decides the draws.
+    confidence : float
+        In (0, 1): level of the band at each threshold.
+    samples : int
+        Bootstrap samples. Seeds are drawn again, each with all its policies: these are not independent of each other.
+
+    Returns
+    -------
+    fraction, low, high : ndarray of shape (n_thresholds,)
+        The band is NaN where a task has one seed.
+    """
+    fractions, means = [], np.zeros((samples, len(thresholds)))
+    for episodes in strata:
+        seeds = [scores.to_numpy() for _, scores in policy_scores(episodes).groupby("seed")]
+        above = np.stack([(scores[:, None] > thresholds).mean(0) for scores in seeds])  # (n_seeds, n_thresholds)
+        fractions.append(above.mean(0))
+        drawn = rng.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), samples)  # how often each seed
+        means += drawn @ above / len(seeds) / len(strata) if len(seeds) > 1 else np.nan
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return np.mean(fractions, axis=0), low, high
 
 
 def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:

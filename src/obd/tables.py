@@ -1,7 +1,6 @@
 """Tables of the paper from returns files or costs: a long csv, and the same numbers as Markdown, HTML and LaTeX."""
 
 import functools
-import importlib.resources
 import itertools
 import logging
 from collections.abc import Sequence
@@ -16,22 +15,24 @@ import pandas as pd
 from pydantic import Field
 
 from obd import command as commands
-from obd import display, files, statistics
+from obd import display, files, paper, statistics
+from obd.cost_table import COSTS, read_costs
 from obd.errors import UserError
-from obd.returns import Selection, check_cell, read_returns, select
+from obd.free_table import Cell, FreeTable, Heads, Rows
+from obd.paper import AVERAGE
+from obd.returns import STANDARD, Selection, check_cell, read_returns, select
 from obd.seeding import numpy_generator
 from obd.settings import Settings
 from obd.statistics import Interval
+from obd.statistics_tables import AGGREGATES, VARIANCE
 
 log = logging.getLogger(__name__)
 
-AVERAGE = "average"
 LONG = (
     *("task", "objective", "protocol", "n_pairs", "members", "mean", "low", "high", "n", "unit", *statistics.COUNTED),
     *("policy_sd", "worst_policy", "change", "change_low", "change_high", "change_n"),
     *("paper_value", "difference", "best"),
 )
-COSTS = ("task", "cost", "value", "paper_value", "difference")
 STYLE = """
 table { border-collapse: collapse; margin: 1em auto; font: 16px/1.4 Georgia, serif; color: #111; }
 p { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
@@ -85,13 +86,13 @@ class TableSpec(Selection):
     reference: str = ""
 
 
-TABLES = {
+TABLES: dict[str, TableSpec | FreeTable] = {
     "table_1": TableSpec(
         title="Score (0: random policy, 100: expert) of policies trained from scratch on a synset of {n_pairs} pairs, "
         "and of policies trained on the whole dataset.",
         paper_table=1,
         rows="objective",
-        where={"protocol": ("standard", "whole_data", "near_expert")},
+        where=STANDARD,
         mark_best=True,
     ),
     "table_2": TableSpec(
@@ -114,14 +115,7 @@ TABLES = {
         compares="protocol",
         reference="standard",
     ),
-    "table_4": TableSpec(
-        title="Cost of training one policy by behaviour cloning on the whole dataset, and on a synset of it: "
-        "state-action pairs, gradient steps, seconds of training on the same machine (median of several trainings for "
-        "the synset), and megabytes of states and actions.",
-        paper_table=4,
-        rows="cost",
-        reads="costs",
-    ),
+    "table_4": COSTS,
     "table_5": TableSpec(
         title="Score (0: random policy, 100: expert) of policies trained from scratch on Av-PBC synsets of {n_pairs} "
         "pairs, by synset size.",
@@ -130,38 +124,20 @@ TABLES = {
         where={"objective": ("av_pbc",), "protocol": ("standard",)},
         compares="n_pairs",
     ),
-}
-# rows of the table of costs: (data, column of the costs, row of the paper's table, decimals)
-COST_ROWS = {
-    f"{data}_{quantity}": (data, quantity, paper_row, digits)
-    for data in ("whole_data", "synset")
-    for quantity, paper_row, digits in (
-        *(("n_pairs", "size", 0), ("steps", "steps", 0)),
-        *(("seconds", "", 3), ("megabytes", "", 3)),
-    )
+    "aggregates": AGGREGATES,
+    "variance": VARIANCE,
 }
 
 
-@functools.cache
-def paper_numbers() -> pd.Series:
-    """Return the paper's numbers by (table, row, column), rows by the names used here.
-
-    From Lei, Zhang and Tao, "Offline Behavior Distillation", NeurIPS 2024, https://arxiv.org/abs/2410.22728.
-    """
-    with (importlib.resources.files("obd") / "paper_numbers.csv").open() as file:
-        numbers = pd.read_csv(file)
-    return numbers.set_index(["table", "row", "column"])["value"].sort_index()
-
-
-def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
+def summarise(spec: TableSpec | FreeTable, rows: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
     """Compute a table in long form, one row per cell.
 
     Parameters
     ----------
-    spec : TableSpec
+    spec : TableSpec or FreeTable
         What the table is about.
-    episodes : DataFrame
-        As `obd.returns.read_returns` gives them.
+    rows : DataFrame
+        Episodes as `obd.returns.read_returns` gives them, or costs as `obd.cost_table.read_costs` does.
     settings : TableSettings
         Snapshots, kind and level of the interval, paper's datasets.
 
@@ -172,16 +148,18 @@ def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) 
         unit of the interval; number of seeds, snapshots per seed, policies per snapshot and episodes per policy;
         policy_sd and worst_policy (see `obd.statistics.policy_spread`); change against the reference protocol, its
         interval, and the smallest number of seeds that both have; paper_value and difference (ours - paper); best
-        (bold).
+        (bold). A free table has its own columns.
 
     Raises
     ------
     UserError
         If a cell would mix episodes that do not belong together, or `paper_datasets` does not fit.
     """
-    episodes, reference = _with_reference(spec, episodes, settings)
+    if isinstance(spec, FreeTable):
+        return spec.summarise(select(rows, spec, settings.n_pairs) if spec.reads == "returns" else rows, settings)
+    episodes, reference = _with_reference(spec, rows, settings)
     tasks = sorted(episodes["task"].unique(), key=display.task_position)
-    paper = _paper_columns(tasks, settings)
+    columns = paper.columns(tasks, settings.paper_datasets)
     cells: list[dict[str, Any]] = []
     for row in sorted(episodes[spec.rows].unique(), key=functools.partial(display.position, spec.rows)):
         in_row = episodes[episodes[spec.rows] == row]
@@ -206,7 +184,7 @@ def summarise(spec: TableSpec, episodes: pd.DataFrame, settings: TableSettings) 
                 {"task": task, **counted[-1], "policy_sd": spread.sd, "worst_policy": spread.worst}
                 | _interval([scores], settings, str(row), task)._asdict()
                 | _change_interval(changes[-1:], settings, str(row), task)
-                | {"paper_value": paper_numbers().get((spec.paper_table, str(row), paper.get(task)))}
+                | {"paper_value": paper.numbers().get((spec.paper_table, str(row), columns.get(task)))}
             )
         if len(strata) == len(tasks) > 1:
             printed = [cell["paper_value"] for cell in cells[-len(tasks) :]]
@@ -267,45 +245,11 @@ def _change_interval(changes: list[np.ndarray], settings: TableSettings, *cell: 
     return {"change": interval.mean, "change_low": interval.low, "change_high": interval.high, "change_n": interval.n}
 
 
-def summarise_costs(spec: TableSpec, costs: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
-    """Compute the table of costs in long form: task, cost (one of `COST_ROWS`), value, paper_value, difference.
-
-    Parameters
-    ----------
-    spec : TableSpec
-        What the table is about.
-    costs : DataFrame
-        As `obd.cost.measure` writes them, of all tasks.
-    settings : TableSettings
-        Paper's datasets.
-    """
-    tasks = sorted(costs["task"].unique(), key=display.task_position)
-    paper = _paper_columns(tasks, settings)
-    by_data = costs.set_index(["data", "task"])
-    cells = []
-    for row, (data, quantity, paper_row, _) in COST_ROWS.items():
-        for task in tasks:
-            column = paper.get(task) if data == "whole_data" else "synset" if task in paper else None
-            printed = paper_numbers().get((spec.paper_table, paper_row, column), np.nan)
-            cells.append((task, row, float(by_data.loc[(data, task), quantity]), printed))
-    table = pd.DataFrame(cells, columns=COSTS[:-1])
-    return table.assign(difference=table["value"] - table["paper_value"])
-
-
 def _interval(strata: list[np.ndarray], settings: TableSettings, *cell: str) -> Interval:
     if settings.interval == "student_t":
         return statistics.student_t_interval(strata, settings.confidence)
     rng = numpy_generator(settings.seed, "table", *cell)
     return statistics.bootstrap_interval(strata, rng, settings.confidence, settings.bootstrap_samples)
-
-
-def _paper_columns(tasks: list[str], settings: TableSettings) -> dict[str, str]:
-    known = paper_numbers().index.get_level_values("column")
-    for task, dataset in settings.paper_datasets.items():
-        if dataset not in known or dataset == AVERAGE:
-            allowed = ", ".join(sorted({name for name in known if "-" in name}))
-            raise UserError(f"settings: paper_datasets.{task}: {dataset!r} is not one of the paper's: {allowed}")
-    return {task: settings.paper_datasets[task] for task in tasks if task in settings.paper_datasets}
 
 
 def _common(values: list[Any]) -> Any:
@@ -324,11 +268,10 @@ def _best(table: pd.DataFrame) -> pd.Series:
     return best
 
 
-def caption(spec: TableSpec, table: pd.DataFrame, settings: TableSettings) -> str:
+def caption(spec: TableSpec | FreeTable, table: pd.DataFrame, settings: TableSettings) -> str:
     """Write a table's caption; every number in it is taken from the table or the settings."""
-    paper = f"Paper: Lei et al. (NeurIPS 2024, arXiv:2410.22728), Table {spec.paper_table}, with the difference (ours "
-    if spec.reads == "costs":
-        return spec.title + (f" {paper}minus paper)." if table["paper_value"].notna().any() else "")
+    if isinstance(spec, FreeTable):
+        return spec.caption(table, settings)
     cells = table[table["task"] != AVERAGE]
     synsets = cells[[display.look(name).synset for name in cells["objective"]]]
     level = f"{100 * settings.confidence:g} %"
@@ -350,7 +293,7 @@ def caption(spec: TableSpec, table: pd.DataFrame, settings: TableSettings) -> st
             f"{level} {INTERVALS[settings.interval]} interval over n = {seeds} seed-wise differences."
         )
     if table["paper_value"].notna().any():
-        sentences.append(f"{paper}minus paper); its average is that of its numbers in these columns.")
+        sentences.append(f"{paper.citation(spec.paper_table)}; its average is that of its numbers in these columns.")
     return " ".join(sentences)
 
 
@@ -360,41 +303,18 @@ def _counts(cells: pd.DataFrame) -> str:
     return f"{display.counts(cells)}, {interval}"
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """One cell as text: mean, interval, change against the reference, the paper's number; all but mean may be empty."""
+def _grid(spec: TableSpec | FreeTable, table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
+    """Arrange a long table: heads of columns, and by row label the cells of these columns."""
+    if isinstance(spec, FreeTable):
+        return spec.arrange(table, digits)
 
-    mean: str = "–"
-    interval: str = ""
-    change: str = ""
-    paper: str = ""
-    best: bool = False
-
-    def notes(self) -> list[str]:
-        """Return what stands below the mean, each with its name."""
-        parts = {"change": self.change, "paper": self.paper}
-        return [f"{name} {part}" for name, part in parts.items() if part]
-
-
-def _grid(spec: TableSpec, table: pd.DataFrame, digits: int) -> tuple[list[str], dict[str, list[_Cell]]]:
-    """Arrange a long table: tasks, and by row label the cells of these tasks."""
-    if spec.reads == "costs":
-        nothing = dict.fromkeys(("low", "high", "change", "change_low", "change_high"), np.nan)
-        table = table.rename(columns={"value": "mean"}).assign(**nothing, best=False)
-
-    def text(cell: Any) -> _Cell:
-        number = functools.partial(_number, digits=COST_ROWS[cell.cost][3] if spec.reads == "costs" else digits)
-
-        def interval(low: float, high: float) -> str:
-            return "" if np.isnan(low) else f"[{number(low)}, {number(high)}]"
-
-        return _Cell(
-            number(cell.mean),
-            interval(cell.low, cell.high),
-            ""
-            if np.isnan(cell.change)
-            else f"{number(cell.change, sign='+')} {interval(cell.change_low, cell.change_high)}".rstrip(),
-            "" if np.isnan(cell.paper_value) else f"{number(cell.paper_value)} ({number(cell.difference, sign='+')})",
+    def text(cell: Any) -> Cell:
+        change = display.interval(cell.change_low, cell.change_high, digits)
+        return Cell(
+            display.number(cell.mean, digits),
+            display.interval(cell.low, cell.high, digits),
+            "" if np.isnan(cell.change) else f"{display.number(cell.change, digits, '+')} {change}".rstrip(),
+            display.against_paper(cell.paper_value, cell.difference, digits),
             cell.best,
         )
 
@@ -402,60 +322,52 @@ def _grid(spec: TableSpec, table: pd.DataFrame, digits: int) -> tuple[list[str],
     rows = {}
     for row, cells in table.groupby(spec.rows, sort=False):
         by_task = {cell.task: text(cell) for cell in cells.itertuples()}
-        rows[display.label(spec.rows, row)] = [by_task.get(task, _Cell()) for task in tasks]
-    return tasks, rows
-
-
-def _number(value: float, digits: int, sign: str = "") -> str:
-    value = round(value, digits) + 0.0  # no minus zero
-    return f"{value:{sign},.{digits}f}".replace("-", "−")
+        rows[display.label(spec.rows, row)] = [by_task.get(task, Cell()) for task in tasks]
+    return _heads(tasks), rows
 
 
 def _heads(tasks: list[str]) -> list[tuple[str, str]]:
     return [("Average", "") if task == AVERAGE else display.task_label(task) for task in tasks]
 
 
-def markdown(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
+def markdown(spec: TableSpec | FreeTable, table: pd.DataFrame, text: str, digits: int) -> str:
     """Render a long table as Markdown (GitHub flavour), with its caption."""
-    tasks, rows = _grid(spec, table, digits)
+    heads, rows = _grid(spec, table, digits)
 
-    def cell(shown: _Cell) -> str:
+    def cell(shown: Cell) -> str:
         mean = f"**{shown.mean}**" if shown.best else shown.mean
         return "<br>".join([f"{mean} {shown.interval}".rstrip(), *shown.notes()])
 
-    lines = [["", *(" ".join(head).rstrip() for head in _heads(tasks))], ["---", *["---:"] * len(tasks)]]
+    lines = [["", *(" ".join(head).rstrip() for head in heads)], ["---", *["---:"] * len(heads)]]
     lines += [[label, *map(cell, cells)] for label, cells in rows.items()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{text}\n"
 
 
-def html(spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
+def html(spec: TableSpec | FreeTable, table: pd.DataFrame, text: str, digits: int) -> str:
     """Render a long table as an HTML page that needs no other file, with its caption."""
-    tasks, rows = _grid(spec, table, digits)
+    heads, rows = _grid(spec, table, digits)
 
-    def cell(shown: _Cell) -> str:
+    def cell(shown: Cell) -> str:
         small = [shown.interval] if shown.interval else []
         mean = f"<b>{shown.mean}</b>" if shown.best else shown.mean
         return f"<td>{mean}{''.join(f'<small>{escape(part)}</small>' for part in [*small, *shown.notes()])}</td>"
 
-    heads = "".join(
-        f"<th>{escape(environment)}<small>{escape(dataset)}</small></th>" for environment, dataset in _heads(tasks)
-    )
+    above = "".join(f"<th>{escape(group)}<small>{escape(name)}</small></th>" for group, name in heads)
     body = [f"<tr><th>{escape(label)}</th>{''.join(map(cell, cells))}</tr>" for label, cells in rows.items()]
     return "\n".join(
         [
             f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{STYLE}</style>',
-            f"<table><thead><tr><th></th>{heads}</tr></thead>",
+            f"<table><thead><tr><th></th>{above}</tr></thead>",
             *("<tbody>", *body, "</tbody></table>"),
             f"<p>{escape(text)}</p></html>\n",
         ]
     )
 
 
-def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: int) -> str:
+def latex(name: str, spec: TableSpec | FreeTable, table: pd.DataFrame, text: str, digits: int) -> str:
     """Render a long table as a LaTeX ``table`` (package booktabs), with its caption."""
-    tasks, rows = _grid(spec, table, digits)
-    heads = _heads(tasks)
-    wide = len(tasks) > 4
+    heads, rows = _grid(spec, table, digits)
+    wide, long = len(heads) > 4, len(rows) > 12
     if wide:
         names = {dataset: display.QUALITIES[dataset] for _, dataset in heads if dataset in display.QUALITIES}
         heads = [(environment, names.get(dataset, dataset)) for environment, dataset in heads]
@@ -483,15 +395,15 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
             rf"\caption{{{_escape(text)}}}",
             rf"\label{{tab:{name}}}",
             r"\centering",
-            r"\scriptsize" if wide else r"\small",
+            r"\scriptsize" if wide or long else r"\small",
             r"\setlength{\tabcolsep}{3pt}",
-            (r"\resizebox{\linewidth}{!}{" if wide else "") + rf"\begin{{tabular}}{{l{'c' * len(tasks)}}}",
+            (r"\resizebox{\linewidth}{!}{" if wide else "") + rf"\begin{{tabular}}{{l{'c' * len(heads)}}}",
             r"\toprule",
             " & ".join(["", *above]) + r" \\",
             " ".join(rules),
             " & ".join(["", *(_escape(dataset) for _, dataset in heads)]) + r" \\",
             r"\midrule",
-            "\n\\addlinespace\n".join(body),
+            ("\n" if long else "\n\\addlinespace\n").join(body),
             r"\bottomrule",
             r"\end{tabular}" + ("}" if wide else ""),
             r"\end{table}",
@@ -501,7 +413,7 @@ def latex(name: str, spec: TableSpec, table: pd.DataFrame, text: str, digits: in
 
 
 def _escape(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "−": "$-$", "–": "--", "×": r"$\times$", " %": r"\,\%"}
+    special = {"\\": r"\textbackslash{}", "−": "$-$", "–": "--", "×": r"$\times$", " %": r"\,\%", "<": "$<$"}
     special |= {character: f"\\{character}" for character in "%&#_${}"}
     pieces = []
     while text:
@@ -509,25 +421,6 @@ def _escape(text: str) -> str:
         pieces.append(special[found] if found else text[0])
         text = text[len(found or text[0]) :]
     return "".join(pieces)
-
-
-def read_costs(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Read files of costs (see `obd.cost.measure`) as one frame, and their names and hashes, both in sorted order.
-
-    Raises
-    ------
-    UserError
-        If a file is no such file, or a task stands in two of them.
-    """
-    frames, inputs = [], []
-    for path in sorted(paths):
-        frame, metadata = files.read_table(path, "cost")
-        frames.append(frame.assign(file=str(path)))
-        inputs.append({"file": str(path), "sha256": metadata["sha256"]})
-    costs = pd.concat(frames, ignore_index=True)
-    for _, row in costs[costs.duplicated(["task", "data"])].iterrows():
-        raise UserError(f"{row['file']}: task {row['task']} stands in two of the files, or twice in this one")
-    return costs, inputs
 
 
 def make_table(name: str, paths: Sequence[Path], out: Path, settings: TableSettings) -> None:
@@ -552,9 +445,8 @@ def make_table(name: str, paths: Sequence[Path], out: Path, settings: TableSetti
     if out.suffix != ".csv":
         raise UserError(f"--out {out}: ends in {out.suffix or 'nothing'!r}; .csv is needed")
     spec = TABLES[name]
-    costs = spec.reads == "costs"
-    rows, inputs = read_costs(paths) if costs else read_returns(paths)
-    table = (summarise_costs if costs else summarise)(spec, rows, settings)
+    rows, inputs = read_costs(paths) if spec.reads == "costs" else read_returns(paths)
+    table = summarise(spec, rows, settings)
     text = caption(spec, table, settings)
     files.write_text(out.with_suffix(".md"), markdown(spec, table, text, settings.digits))
     files.write_text(out.with_suffix(".html"), html(spec, table, text, settings.digits))

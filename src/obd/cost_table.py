@@ -1,0 +1,86 @@
+"""The table of costs, Table 4: how it is read, computed, arranged and captioned."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from obd import display, files, paper
+from obd.errors import UserError
+from obd.free_table import Cell, FreeTable, Heads, Rows
+
+if TYPE_CHECKING:
+    from obd.tables import TableSettings
+
+PAPER_TABLE = 4
+COLUMNS = ("task", "cost", "value", "paper_value", "difference")
+# rows: (data, column of the costs, row of the paper's table, decimals)
+ROWS = {
+    f"{data}_{quantity}": (data, quantity, paper_row, digits)
+    for data in ("whole_data", "synset")
+    for quantity, paper_row, digits in (
+        *(("n_pairs", "size", 0), ("steps", "steps", 0)),
+        *(("seconds", "", 3), ("megabytes", "", 3)),
+    )
+}
+
+
+def read_costs(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Read files of costs (see `obd.cost.measure`) as one frame, and their names and hashes, both in sorted order.
+
+    Raises
+    ------
+    UserError
+        If a file is no such file, or a task stands in two of them.
+    """
+    frames, inputs = [], []
+    for path in sorted(paths):
+        frame, metadata = files.read_table(path, "cost")
+        frames.append(frame.assign(file=str(path)))
+        inputs.append({"file": str(path), "sha256": metadata["sha256"]})
+    costs = pd.concat(frames, ignore_index=True)
+    for _, row in costs[costs.duplicated(["task", "data"])].iterrows():
+        raise UserError(f"{row['file']}: task {row['task']} stands in two of the files, or twice in this one")
+    return costs, inputs
+
+
+def _summarise(costs: pd.DataFrame, settings: "TableSettings") -> pd.DataFrame:
+    """Compute the long form: task, cost (one of `ROWS`), value, paper_value, difference."""
+    tasks = sorted(costs["task"].unique(), key=display.task_position)
+    columns = paper.columns(tasks, settings.paper_datasets)
+    by_data = costs.set_index(["data", "task"])
+    cells = []
+    for row, (data, quantity, paper_row, _) in ROWS.items():
+        for task in tasks:
+            column = columns.get(task) if data == "whole_data" else "synset" if task in columns else None
+            printed = paper.numbers().get((PAPER_TABLE, paper_row, column), np.nan)
+            cells.append((task, row, float(by_data.loc[(data, task), quantity]), printed))
+    table = pd.DataFrame(cells, columns=COLUMNS[:-1])
+    return table.assign(difference=table["value"] - table["paper_value"])
+
+
+def _caption(table: pd.DataFrame, settings: "TableSettings") -> str:
+    text = (
+        "Cost of training one policy by behaviour cloning on the whole dataset, and on a synset of it: state-action "
+        "pairs, gradient steps, seconds of training on the same machine (median of several trainings for the synset), "
+        "and megabytes of states and actions."
+    )
+    return f"{text} {paper.citation(PAPER_TABLE)}." if table["paper_value"].notna().any() else text
+
+
+def _arrange(table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
+    rows = {
+        display.label("cost", row): [_cell(cell, ROWS[row][3]) for cell in cells.itertuples()]
+        for row, cells in table.groupby("cost", sort=False)
+    }
+    return [display.task_label(task) for task in table["task"].unique()], rows
+
+
+def _cell(row: Any, digits: int) -> Cell:
+    printed = display.against_paper(row.paper_value, row.difference, digits)
+    return Cell(display.number(row.value, digits), paper=printed)
+
+
+COSTS = FreeTable(summarise=_summarise, caption=_caption, arrange=_arrange, reads="costs")

@@ -23,7 +23,6 @@ from obd.settings import Settings
 from obd.synset import read_pairs
 from obd.unroll import Unroll
 
-KIND = "returns"
 log = logging.getLogger(__name__)
 
 
@@ -211,7 +210,7 @@ def evaluate(
             )
             meter.update()
     metadata = {
-        "kind": KIND,
+        "kind": files.RETURNS,
         **pairs.task.metadata(),
         "settings": settings.model_dump(),
         "protocol": protocol,

@@ -13,7 +13,6 @@ import os
 import platform
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,9 @@ import torch
 from obd.errors import UserError
 
 Arrays = dict[str, np.ndarray]
+RETURNS = "returns"  # kind of the artefact that evaluations write, and tables and figures read
 VERSIONED = ("obd", "torch", "numpy", "gymnasium", "mujoco", "minari", "stable-baselines3")
+_checked: dict[Path, str] = {}  # sha256 of each artefact as it was when it was last read
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -50,8 +51,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except (OSError, safetensors.SafetensorError) as error:  # the latter wraps the former
+        raise UserError(
+            f"{path}: cannot be written ({getattr(error, 'strerror', None) or _one_line(error)})"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -80,10 +83,10 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is missing, is not JSON or holds no mapping.
     """
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not JSON ({error})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: holds {type(data).__name__}; a JSON object is needed")
@@ -111,15 +114,18 @@ def write_artefact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     data : dict of ndarray, or DataFrame
         What to write. Floats of a table are written with 6 significant digits.
     metadata : mapping
-        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here.
+        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and a hash
+        of the metadata themselves.
     """
     writers: dict[str, Callable[[Any, Path], None]] = {
         ".npz": lambda arrays, to: np.savez(to, **arrays),
         ".safetensors": lambda arrays, to: safetensors.numpy.save_file(_contiguous(arrays), to),
         ".csv": lambda table, to: table.to_csv(to, index=False, float_format="%.6g", lineterminator="\n"),
     }
+    _checked.pop(path, None)
     write_atomically(path, functools.partial(writers[path.suffix], data))
-    write_json(sidecar(path), {**metadata, "file": path.name, "sha256": sha256(path), "versions": versions()})
+    facts = {**metadata, "file": path.name, "sha256": sha256(path), "versions": versions()}
+    write_json(sidecar(path), {**facts, "metadata_sha256": _hash_of(facts)})
 
 
 def read_metadata(path: Path, kind: str) -> dict[str, Any]:
@@ -132,11 +138,18 @@ def read_metadata(path: Path, kind: str) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; a {kind} is needed")
-    metadata = read_json(sidecar(path))
-    if metadata.get("kind") != kind:
-        raise UserError(f"{path}: is a {metadata.get('kind', 'file of no known kind')!s}; a {kind} is needed")
-    if metadata.get("sha256") != sha256(path):
+    try:
+        metadata = read_json(sidecar(path))
+    except UserError as error:
+        raise UserError(f"{error}; it belongs to {path.name}: delete both and run again") from None
+    found = metadata.get("kind", "file of no known kind")
+    if found != kind:
+        raise UserError(f"{path}: is a {found!s:.40} by its {sidecar(path).name}; a {kind} is needed")
+    _checked[path] = sha256(path)
+    if metadata.get("sha256") != _checked[path]:
         raise UserError(f"{path}: damaged: its sha256 is not the one in {sidecar(path).name}; delete it and run again")
+    if metadata.pop("metadata_sha256", None) != _hash_of(metadata):
+        raise UserError(f"{sidecar(path)}: damaged or edited; delete it and {path.name} and run again")
     return metadata
 
 
@@ -161,8 +174,8 @@ def load_arrays(path: Path) -> Arrays:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: is no readable {path.suffix} file of plain arrays ({error})") from None
+    except Exception as error:  # numpy passes on whatever the zip, zlib and header parsers raise
+        raise UserError(f"{path}: is no readable {path.suffix} file of plain arrays ({_one_line(error)})") from None
 
 
 def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -171,12 +184,15 @@ def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         return pd.read_csv(path), metadata
     except ValueError as error:  # pandas' EmptyDataError and ParserError are ValueErrors
-        raise UserError(f"{path}: is no readable csv ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: is no readable csv ({_one_line(error)})") from None
 
 
 def inputs(**paths: Path) -> dict[str, dict[str, str]]:
-    """Describe the files a stage read, for its metadata: file name and sha256 by role."""
-    return {role: {"file": path.name, "sha256": sha256(path)} for role, path in paths.items()}
+    """Describe the files a stage read, for its metadata: file name and sha256 by role.
+
+    An artefact that was read has the hash it was checked with, whatever has become of the file since.
+    """
+    return {role: {"file": path.name, "sha256": _checked.get(path) or sha256(path)} for role, path in paths.items()}
 
 
 @functools.cache
@@ -201,6 +217,14 @@ class Clock:
     def seconds(self) -> float:
         """Return the seconds since the start, rounded to a millisecond."""
         return round(time.perf_counter() - self._start, 3)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _hash_of(metadata: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def _contiguous(arrays: Arrays) -> Arrays:

@@ -14,7 +14,7 @@ from pydantic import Field
 from obd import envs, files, logs
 from obd.command import FILE, stage
 from obd.evaluate import returns_table
-from obd.near_experts.networks import KIND, NearExpert, read_near_expert
+from obd.near_experts.networks import NearExpert, read_near_expert
 from obd.near_experts.training import discounted_returns
 from obd.seeding import child_seed
 from obd.settings import Settings
@@ -77,7 +77,8 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
         If the near-expert cannot be read or does not fit its environment.
     """
     clock = files.Clock()
-    near_expert, made = read_near_expert(near_expert_path), files.read_metadata(near_expert_path, KIND)
+    near_expert = read_near_expert(near_expert_path)
+    made = files.read_json(files.sidecar(near_expert_path))
     env_seeds = [child_seed(seed, "environment", 0, episode) % 2**31 for episode in range(settings.episodes)]
     trajectories = record(near_expert, env_seeds)
     returns = np.array([trajectory.rewards.sum() for trajectory in trajectories])
@@ -96,7 +97,7 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
         scores=scores[None],
     )
     metadata = {
-        "kind": "returns",
+        "kind": files.RETURNS,
         **near_expert.task.metadata(),
         "algorithm": made["algorithm"],
         "settings": settings.model_dump(),

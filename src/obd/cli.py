@@ -49,7 +49,7 @@ def obd() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a wrong option or a `UserError` ends it with one line and status 2."""
     try:
-        sys.exit(obd(arguments, standalone_mode=False))
+        sys.exit(obd(arguments, prog_name="obd", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)

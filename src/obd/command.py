@@ -11,7 +11,7 @@ import click
 import pydantic
 import torch
 
-from obd import lock, logs, settings
+from obd import files, lock, logs, settings
 from obd.errors import UserError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -23,6 +23,21 @@ def _device(context: click.Context, parameter: click.Parameter, value: str) -> s
     except (RuntimeError, AssertionError):
         raise click.BadParameter(f"{value!r} is no torch device of this machine; cpu is one") from None
     return value
+
+
+def out_option(suffix: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make the option ``--out``: a file that ends in `suffix`, in a folder that can be written to.
+
+    Both are checked before the work starts, which may take days.
+    """
+
+    def check(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
+        if out.suffix != suffix:
+            raise click.BadParameter(f"{str(out)!r} ends in {out.suffix or 'nothing'!r}; {suffix} is needed")
+        files.check_writable(out)
+        return out
+
+    return click.option("--out", type=FILE, required=True, callback=check, help=text)
 
 
 device_option = click.option(
@@ -89,6 +104,8 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
 def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]) -> pydantic.BaseModel:
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--settings: is not JSON ({error})") from None
+    if not isinstance(given, dict):
+        raise UserError(f"--settings: holds {type(given).__name__}; a JSON object is needed")
     return settings.parse(model, settings.merge(given, settings.assignments(texts)), "settings")

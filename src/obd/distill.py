@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from obd import files, logs
-from obd.command import FILE, checkpoint_option, device_option, stage
+from obd.command import FILE, checkpoint_option, device_option, out_option, stage
 from obd.datasets.transitions import Dataset, read_dataset
 from obd.errors import UserError
 from obd.near_experts.networks import read_near_expert
@@ -393,7 +393,7 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
 @device_option
 @checkpoint_option
-@click.option("--out", type=FILE, required=True, help="Synset to write (.npz).")
+@out_option(".npz", "Synset to write (.npz).")
 def command(
     settings: DistillSettings,
     dataset: Path,

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from obd import files, logs
-from obd.command import FILE, stage
+from obd.command import FILE, out_option, stage
 from obd.errors import UserError
 from obd.pairs import Normaliser
 from obd.policy import ARCHITECTURES, Network, Parameters, initialise
@@ -23,6 +23,7 @@ from obd.settings import Settings
 from obd.synset import read_pairs
 from obd.unroll import Unroll
 
+PROTOCOLS = ("standard", "whole_data")  # on synsets, on whole datasets
 log = logging.getLogger(__name__)
 
 
@@ -257,10 +258,16 @@ def returns_table(
 
 @stage("evaluate", EvaluateSettings)
 @click.option("--pairs", type=FILE, required=True, help="Synset or dataset artefact (.npz).")
-@click.option("--protocol", default="standard", show_default=True, help="Name of the protocol in the table.")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOLS),
+    default="standard",
+    show_default=True,
+    help="Name of the protocol in the table.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Policy and environment seed.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for rollouts.")
-@click.option("--out", type=FILE, required=True, help="Returns to write (.csv).")
+@out_option(".csv", "Returns to write (.csv).")
 def command(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, workers: int, out: Path) -> None:
     """Train policies on pairs and record the return of every episode."""
     evaluate(pairs, protocol, seed, settings, out, workers)

@@ -13,6 +13,7 @@ import os
 import platform
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,22 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Check that a file can be written at `path`, by writing none.
+
+    Raises
+    ------
+    UserError
+        If it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -114,8 +131,8 @@ def write_artefact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     data : dict of ndarray, or DataFrame
         What to write. Floats of a table are written with 6 significant digits.
     metadata : mapping
-        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and a hash
-        of the metadata themselves.
+        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and
+        ``metadata_sha256``, of all the others.
     """
     writers: dict[str, Callable[[Any, Path], None]] = {
         ".npz": lambda arrays, to: np.savez(to, **arrays),
@@ -165,8 +182,9 @@ def load_arrays(path: Path) -> Arrays:
     Raises
     ------
     UserError
-        If the file is missing, damaged, or holds pickled objects.
+        If the file is missing, damaged, holds pickled objects, or would unpack into far more than it is.
     """
+    check_unpacked_size(path)
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.numpy.load_file(path))
@@ -178,12 +196,29 @@ def load_arrays(path: Path) -> Arrays:
         raise UserError(f"{path}: is no readable {path.suffix} file of plain arrays ({_one_line(error)})") from None
 
 
+def check_unpacked_size(path: Path) -> None:
+    """Refuse a zip file (``.npz``, ``.pt``) that says it unpacks to over 1 GiB and over 100 times its own size.
+
+    Raises
+    ------
+    UserError
+        If it does: arrays of numbers are not that repetitive, it is made to fill the memory.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile):  # no zip file, or a damaged one: whoever reads it will tell
+        return
+    if unpacked > max(2**30, 100 * path.stat().st_size):
+        raise UserError(f"{path}: refused: would unpack to {unpacked / 2**30:.1f} GiB; at most 1 GiB is allowed")
+
+
 def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read an artefact that is a table (``.csv``) and its metadata, both checked."""
     metadata = read_metadata(path, kind)
     try:
         return pd.read_csv(path), metadata
-    except ValueError as error:  # pandas' EmptyDataError and ParserError are ValueErrors
+    except (OSError, ValueError) as error:  # pandas' EmptyDataError and ParserError are ValueErrors
         raise UserError(f"{path}: is no readable csv ({_one_line(error)})") from None
 
 

@@ -40,9 +40,10 @@ def take() -> None:
 
 def share() -> None:
     """Hold the lock of the run that started this process, if one did."""
-    if path := os.environ.get(VARIABLE):
+    if VARIABLE in os.environ:
         try:
-            _held.append(Path(path).open("a"))
-            fcntl.flock(_held[-1], fcntl.LOCK_SH)
+            file = Path(os.environ[VARIABLE]).open("a")  # noqa: SIM115
+            fcntl.flock(file, fcntl.LOCK_SH)
+            _held.append(file)
         except OSError:  # another machine, or a file system without locks
             pass

@@ -371,7 +371,7 @@ def make_table(name: str, returns: Sequence[Path], out: Path, settings: TableSet
 
 @commands.stage("table", TableSettings)
 @click.option("--name", type=click.Choice(list(TABLES)), default="table_1", show_default=True, help="Which table.")
-@click.option("--out", type=commands.FILE, required=True, help="csv to write; .md and .tex go beside it.")
+@commands.out_option(".csv", "csv to write; .md and .tex go beside it.")
 @click.argument("returns", type=commands.FILE, nargs=-1, required=True)
 def command(name: str, returns: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
     """Make a table of the paper from RETURNS files."""

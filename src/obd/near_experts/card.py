@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 
 from obd import envs, files, logs
-from obd.command import FILE, stage
+from obd.command import FILE, out_option, stage
 from obd.evaluate import returns_table
 from obd.near_experts.networks import NearExpert, read_near_expert
 from obd.near_experts.training import discounted_returns
@@ -79,6 +79,9 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
     clock = files.Clock()
     near_expert = read_near_expert(near_expert_path)
     made = files.read_json(files.sidecar(near_expert_path))
+    for key in ("algorithm", "settings", "transitions"):
+        if key not in made:
+            raise UserError(f"{near_expert_path}: its .json has no {key}")
     env_seeds = [child_seed(seed, "environment", 0, episode) % 2**31 for episode in range(settings.episodes)]
     trajectories = record(near_expert, env_seeds)
     returns = np.array([trajectory.rewards.sum() for trajectory in trajectories])
@@ -192,7 +195,7 @@ def _mean_and_sd(values: np.ndarray) -> dict[str, float]:
 @stage("card", CardSettings)
 @click.option("--near-expert", type=FILE, required=True, help="Near-expert artefact (.safetensors).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
-@click.option("--out", type=FILE, required=True, help="Returns to write (.csv).")
+@out_option(".csv", "Returns to write (.csv).")
 def command(near_expert: Path, seed: int, settings: CardSettings, out: Path) -> None:
     """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
     make_card(near_expert, seed, settings, out)

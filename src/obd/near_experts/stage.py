@@ -9,7 +9,7 @@ import pydantic
 from pydantic import Field
 
 from obd import files
-from obd.command import FILE, checkpoint_option, device_option, stage
+from obd.command import FILE, checkpoint_option, device_option, out_option, stage
 from obd.datasets.transitions import Dataset, read_dataset
 from obd.near_experts.cal_ql import CalQl, CalQlSettings
 from obd.near_experts.checkpoint import ImportSettings, import_near_expert
@@ -104,7 +104,7 @@ def train_near_expert(
 
 @stage("near-expert", NearExpertSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artefact (.npz).")
-@click.option("--out", type=FILE, required=True, help="Near-expert to write (.safetensors).")
+@out_option(".safetensors", "Near-expert to write (.safetensors).")
 @device_option
 @checkpoint_option
 def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str, checkpoint_minutes: float) -> None:

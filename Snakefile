@@ -18,6 +18,11 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
 
 
+# one run at a time; unlike Snakemake's own lock (switched off in the profiles), this one ends with a killed run
+onstart:
+    begin_run()
+
+
 localrules:
     all,
     datasets,

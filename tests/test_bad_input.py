@@ -154,7 +154,7 @@ OPTIONS = [
     ("distill", "--settings: holds list; a JSON object is needed", "--settings '[1]'"),
     ("distill", "--settings: is not JSON", f"--settings '{'[' * 100_000}'"),
     ("distill", "settings: inner: 3: should be an object", "--set inner=3"),
-    ("distill", "NaN", "--settings '{\"steps\": NaN}'"),
+    ("distill", "NaN", "--settings '{\"outer\": {\"clip\": NaN}}'"),
     ("distill", "--set 'steps': write key=value", "--set steps"),
     ("distill", "--set 'steps=\\[': the value is not YAML", "--set steps=["),
     ("distill", "--set .*the value is not YAML", "--set 'steps=!!python/object/apply:os.system [touch marker]'"),
@@ -199,11 +199,11 @@ def put(**arrays):
 
 
 def drop(name):
-    return lambda data, metadata: [data.pop(name)] and None
+    return lambda data, metadata: data.__delitem__(name)
 
 
 def forget(name):
-    return lambda data, metadata: [metadata.pop(name)] and None
+    return lambda data, metadata: metadata.__delitem__(name)
 
 
 def column(name, value):

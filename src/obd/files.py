@@ -5,7 +5,10 @@ and input hashes that made it, and the sha256 of the data. The data depend on se
 the same bytes; whatever differs between runs (times, versions) stands in the sidecar.
 """
 
+import contextlib
+import fcntl
 import functools
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -45,9 +48,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # the suffix stays: numpy and pandas choose the format by it
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
         temporary = Path(name)
-        write(temporary)
+        with os.fdopen(handle) as mine:
+            with contextlib.suppress(OSError):  # where locks are unknown, leftovers stay
+                fcntl.flock(mine, fcntl.LOCK_SH)  # tells other writers that this one is alive
+                _remove_leftovers(path)
+            write(temporary)
         temporary.chmod(0o644)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -59,6 +65,14 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Delete the temporary files of writers of `path` that were killed."""
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.????????{path.suffix}"):
+        with contextlib.suppress(OSError), leftover.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
 
 
 def check_writable(path: Path) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from obd import envs, files, logs
 from obd.command import FILE, out_option, stage
+from obd.errors import UserError
 from obd.evaluate import returns_table
 from obd.near_experts.networks import NearExpert, read_near_expert
 from obd.near_experts.training import discounted_returns

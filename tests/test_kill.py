@@ -123,6 +123,7 @@ from obd import lock
 
 def begin():
     lock.share()
+    Path("begun").touch()
     time.sleep(float(Path("slow").read_text()) if Path("slow").exists() else 0)
 """
 
@@ -136,21 +137,22 @@ def workflow(tmp_path):
     return copy
 
 
-def start(workflow: WorkflowCopy) -> subprocess.Popen[str]:
+def start(workflow: WorkflowCopy) -> "subprocess.Popen[bytes]":
     """Start Snakemake in a process group of its own, and wait until it is at work on a job."""
     (workflow.folder / "slow").write_text("60")
     environment = {**os.environ, "PYTHONPATH": str(workflow.folder / "src")}
     command = [sys.executable, "-m", "snakemake", "--cores", "1"]
-    process = subprocess.Popen(
-        command, cwd=workflow.folder, env=environment, text=True, stderr=subprocess.STDOUT, stdout=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.lstrip().startswith("obd "):
-            time.sleep(1)
-            return process
-    raise AssertionError("it ended before its first job")
+    said = workflow.folder / "said.txt"
+    with said.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=workflow.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    deadline = time.monotonic() + 60
+    while not (workflow.folder / "begun").exists():
+        assert process.poll() is None, said.read_text()
+        assert time.monotonic() < deadline, said.read_text()
+        time.sleep(0.1)
+    return process
 
 
 def test_a_killed_run_needs_no_unlocking_and_a_living_one_is_left_alone(workflow):

@@ -40,7 +40,6 @@ COMMANDS = {
     "table": "--out table_1.csv standard.csv returns.csv",
     "figure": "--out figure_1.png standard.csv returns.csv",
 }
-KINDS = {".npz": "dataset synset", ".safetensors": "near_expert checkpoint", ".csv": "returns metrics table"}
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["snakemake.cli", "obd.workflow", "obd.tables"])
@@ -99,11 +98,9 @@ def test_every_stage_survives(tmp_path):
             run(killed, name, rng.uniform(0.05, 0.95) * took)
             kills += 1
             for path, content in data(killed).items():
-                # a name without a leading dot is of a whole file
-                if not any(part.startswith(".") for part in Path(path).parts) and "checkpoint" not in path:
-                    if not path.endswith(".json") or path in expected:
-                        assert path in expected, (name, path)
-                        assert content == expected[path], (name, path)
+                # a file without a leading dot in its path is whole; checkpoints come and go
+                if "/." not in f"/{path}" and "checkpoint" not in path:
+                    assert content == expected.get(path), (name, path)
         run(killed, name)
         assert data(killed) == expected, name
     assert kills >= 20

@@ -44,16 +44,19 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         If the file cannot be written (read-only folder, full disk).
     """
     temporary = None
+    stack = contextlib.ExitStack()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # the suffix stays: numpy and pandas choose the format by it
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        temporary = Path(name)
-        with os.fdopen(handle) as mine:
+        while (
+            temporary is None or not temporary.exists()
+        ):  # another writer may take it for a leftover until it is locked
+            handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+            temporary, mine = Path(name), stack.enter_context(os.fdopen(handle))
             with contextlib.suppress(OSError):  # where locks are unknown, leftovers stay
-                fcntl.flock(mine, fcntl.LOCK_SH)  # tells other writers that this one is alive
+                fcntl.flock(mine, fcntl.LOCK_SH)
                 _remove_leftovers(path)
-            write(temporary)
+        write(temporary)
         temporary.chmod(0o644)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -65,6 +68,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        stack.close()
 
 
 def _remove_leftovers(path: Path) -> None:
@@ -159,6 +163,14 @@ def write_artefact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     write_json(sidecar(path), {**facts, "metadata_sha256": _hash_of(facts)})
 
 
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """Read an artefact's sidecar, unchecked."""
+    try:
+        return read_json(sidecar(path))
+    except UserError as error:
+        raise UserError(f"{error}; it belongs to {path.name}: delete both and run again") from None
+
+
 def read_metadata(path: Path, kind: str) -> dict[str, Any]:
     """Read an artefact's sidecar and check that it is of the wanted kind and belongs to the file as it is.
 
@@ -169,10 +181,7 @@ def read_metadata(path: Path, kind: str) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; a {kind} is needed")
-    try:
-        metadata = read_json(sidecar(path))
-    except UserError as error:
-        raise UserError(f"{error}; it belongs to {path.name}: delete both and run again") from None
+    metadata = read_sidecar(path)
     found = metadata.get("kind", "file of no known kind")
     if found != kind:
         raise UserError(f"{path}: is a {found!s:.40} by its {sidecar(path).name}; a {kind} is needed")

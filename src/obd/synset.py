@@ -66,7 +66,7 @@ def read_pairs(path: Path) -> Synset:
     UserError
         If the artefact is missing, damaged or of another kind.
     """
-    kind = files.read_json(files.sidecar(path)).get("kind") if path.is_file() else None
+    kind = files.read_sidecar(path).get("kind") if path.is_file() else None
     if kind == transitions.KIND:
         dataset = transitions.read_dataset(path)
         pairs = dataset.transitions

@@ -79,7 +79,7 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
     """
     clock = files.Clock()
     near_expert = read_near_expert(near_expert_path)
-    made = files.read_json(files.sidecar(near_expert_path))
+    made = files.read_sidecar(near_expert_path)
     for key in ("algorithm", "settings", "transitions"):
         if key not in made:
             raise UserError(f"{near_expert_path}: its .json has no {key}")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from obd import files
-from obd.returns import COLUMNS, KIND
+from obd.returns import COLUMNS
 
 Score = Callable[[int, int, int], float]  # (step, policy, episode) -> score
 
@@ -43,7 +43,8 @@ def write_frame(
     path: Path, frame: pd.DataFrame, task: str = "hopper_medium", env_id: str = "Hopper-v5", members: int = 1
 ) -> None:
     """Write a frame as a returns file, whatever it holds."""
-    metadata = {"kind": KIND, "task": task, "env_id": env_id, "reference_returns": [0.0, 1000.0], "members": members}
+    facts = {"task": task, "env_id": env_id, "reference_returns": [0.0, 1000.0], "members": members}
+    metadata = {"kind": files.RETURNS, **facts}
     files.write_artefact(path, frame, metadata)
 
 

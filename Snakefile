@@ -19,6 +19,11 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/paper.smk"
 
 
+# one run at a time; unlike Snakemake's own lock (switched off in the profiles), this one ends with a killed run
+onstart:
+    begin_run()
+
+
 localrules:
     all,
     datasets,

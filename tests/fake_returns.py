@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from obd import files
-from obd.returns import COLUMNS, KIND
+from obd.returns import COLUMNS
 
 Score = Callable[[int, int, int], float]  # (step, policy, episode) -> score
 
@@ -49,7 +49,13 @@ def write_frame(
     seconds_per_step: float | None = None,
 ) -> None:
     """Write a frame as a returns file, whatever it holds."""
-    metadata = {"kind": KIND, "task": task, "env_id": env_id, "reference_returns": [0.0, 1000.0], "members": members}
+    metadata = {
+        "kind": files.RETURNS,
+        "task": task,
+        "env_id": env_id,
+        "reference_returns": [0.0, 1000.0],
+        "members": members,
+    }
     if seconds_per_step is not None:
         metadata["seconds_per_step"] = seconds_per_step
     files.write_artefact(path, frame, metadata)

@@ -34,9 +34,13 @@ CONFIG = {
     "whole_data": {"policies": 2, "clone": {"steps": 5, "batch_size": 16}},
     "cost_repeats": 2,
 }
-RETURNS_REPORT = {"table": 1, "figure": 2}  # from returns: table_1, figure_1, policy_spread
-REPORT = {"table": 1, "figure": 3}  # also figure_2, which shows the synsets of av_pbc, seed 0
-PAPER = {"table": 2, "figure": 3}  # also table_4, which is made from costs
+WHOLE = {"table": 1, "figure": 2}  # show whole datasets too: table_1, figure_1, policy_spread
+RETURNS = {
+    "table": 3,
+    "figure": 4,
+}  # also those of synsets alone: aggregates, variance, performance_profiles, precision
+REPORT = {"table": 3, "figure": 5}  # also figure_2, which shows the synsets of av_pbc, seed 0
+PAPER = {"table": 4, "figure": 5}  # also table_4, which is made from costs
 ALL = {
     **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "distill": 12, "evaluate": 12},
     **{"evaluate_whole_data": 2, "cost": 2, **PAPER},
@@ -120,15 +124,15 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
         ("cli", {}),
         ("config", {}),
         ("datasets/d4rl", {}),  # no task reads such a file
-        ("figures", {"figure": 3}),
-        ("rendering", {"figure": 3}),
-        ("tables", {"table": 2}),
+        ("figures", {"figure": 5}),
+        ("rendering", {"figure": 5}),
+        ("tables", {"table": 4}),
         ("statistics", PAPER),
         ("display", PAPER),  # colours and names
         ("report", {}),
         ("cost", {"cost": 2, "table": 1}),
-        ("near_experts/card", {"card": 2, **RETURNS_REPORT}),
-        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, "table": 2, "figure": 2}),
+        ("near_experts/card", {"card": 2, **WHOLE}),
+        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, "table": 4, "figure": 4}),
         ("distill", {"distill": 12, "evaluate": 12, "cost": 2, **PAPER}),
         # one task's algorithm: its near-expert, and the two synsets that use it
         ("near_experts/td3_bc", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
@@ -144,18 +148,18 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
 @pytest.mark.parametrize(
     ("path", "value", "reruns"),
     [
-        ("report.table.digits", 2, {"table": 2}),
+        ("report.table.digits", 2, {"table": 4}),
         ("cost_repeats", 3, {"cost": 2, "table": 1}),
-        ("report.figure.dpi", 100, {"figure": 3}),
-        ("card.episodes", 12, {"card": 2, **RETURNS_REPORT}),
-        ("evaluate.episodes", 3, {"evaluate": 12, **RETURNS_REPORT}),
-        ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **RETURNS_REPORT}),
+        ("report.figure.dpi", 100, {"figure": 5}),
+        ("card.episodes", 12, {"card": 2, **WHOLE}),
+        ("evaluate.episodes", 3, {"evaluate": 12, **RETURNS}),
+        ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **WHOLE}),
         ("distill.outer.learning_rate", 0.5, {"distill": 8, "evaluate": 8, **REPORT}),  # not the random selections
         ("distill.weighting.critic", "first", {"distill": 4, "evaluate": 4, **REPORT}),  # av_pbc only
         (
             "overrides",
             [{"tasks": "sec*", "objectives": ["dbc"], "distill": {"steps": 30}}],
-            {"distill": 2, "evaluate": 2, **RETURNS_REPORT},
+            {"distill": 2, "evaluate": 2, **RETURNS},
         ),
         ("tasks.first.near_expert.steps", 20, {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
         (
@@ -163,7 +167,7 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
             4,
             {
                 **{"collect": 1, "dataset": 1, "near_expert": 1, "card": 1, "distill": 6, "evaluate": 6},
-                **{"evaluate_whole_data": 1, "cost": 1, "table": 2, "figure": 2},
+                **{"evaluate_whole_data": 1, "cost": 1, **PAPER},
             },
         ),
     ],
@@ -175,7 +179,7 @@ def test_changing_a_setting_reruns_what_it_is_for(workflow, path, value, reruns)
 
 def test_adding_a_seed_runs_that_seed_only(workflow):
     answer = workflow.planned("--config", "seeds=[0, 1, 2]")
-    assert answer.counts == {"distill": 6, "evaluate": 6, **RETURNS_REPORT}
+    assert answer.counts == {"distill": 6, "evaluate": 6, **RETURNS}
     assert all("/seed2/" in path or path.startswith("results/paper/") for path in answer.outputs)
 
 
@@ -198,7 +202,7 @@ def test_adding_sizes_runs_those_sizes_only(workflow):
 
 def test_a_lost_or_replaced_file_is_noticed(workflow):
     (workflow.folder / "results/synsets/first/dbc/n8/seed1/synset.json").unlink()
-    assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **RETURNS_REPORT}
+    assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **RETURNS}
     (workflow.folder / "data/checkpoint.npz").write_text("other weights")
     assert workflow.planned("near_experts").counts == {"near_expert": 1, "card": 1}
 
@@ -209,7 +213,7 @@ def test_random_and_dbc_need_no_near_expert(tmp_path):
     config["tasks"]["first"] = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
     workflow = WorkflowCopy.make(tmp_path / "copy", config)
     assert workflow.planned().counts == {
-        **{"dataset": 1, "distill": 4, "evaluate": 4, "evaluate_whole_data": 1, "cost": 1, "table": 2, "figure": 2}
+        **{"dataset": 1, "distill": 4, "evaluate": 4, "evaluate_whole_data": 1, "cost": 1, **PAPER}
     }
 
 

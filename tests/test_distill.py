@@ -8,7 +8,6 @@ import torch
 
 from obd import files
 from obd.distill import (
-    Checkpoint,
     DistillSettings,
     InnerSettings,
     OuterLoop,
@@ -19,6 +18,7 @@ from obd.distill import (
 )
 from obd.errors import UserError
 from obd.objectives import Columns, WeightSettings
+from obd.resume import Checkpoint, flatten
 from obd.synset import read_pairs
 from small import make_small_dataset, write_small_inputs
 
@@ -47,7 +47,7 @@ def run(loop: OuterLoop, steps: int) -> OuterLoop:
 
 
 def same(first: OuterLoop, second: OuterLoop) -> bool:
-    mine, theirs = first.tensors(), second.tensors()
+    mine, theirs = flatten(first.parts()), flatten(second.parts())
     return first.step == second.step and all(torch.equal(mine[name], theirs[name]) for name in mine.keys() | theirs)
 
 
@@ -222,10 +222,10 @@ def test_divergence_names_step_and_setting():
 
 def test_memory_stays_flat():
     loop = run(small_loop(small_settings(steps=40, every=40)), 10)
-    storages = {name: tensor.data_ptr() for name, tensor in loop.tensors().items()}
+    storages = {name: tensor.data_ptr() for name, tensor in flatten(loop.parts()).items()}
     engine = [t.data_ptr() for t in loop.gradient.unroll._path.tensors()]
     run(loop, 20)
-    assert {name: tensor.data_ptr() for name, tensor in loop.tensors().items()} == storages
+    assert {name: tensor.data_ptr() for name, tensor in flatten(loop.parts()).items()} == storages
     assert [t.data_ptr() for t in loop.gradient.unroll._path.tensors()] == engine
     assert not loop.states.requires_grad
 

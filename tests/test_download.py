@@ -23,6 +23,8 @@ class Server:
         self.cut_after: list[int] = []  # bytes after which the next answers are cut
         self.ranges = True
         self.validator: dict[str, str] = {"ETag": '"one"'}
+        self.hang_after: list[int] = []  # bytes after which the next answers stop, with the connection left open
+        self.closed = threading.Event()
         self.status = 200
         self.content_type = "application/x-hdf5"
         self.requests: list[str | None] = []  # the Range header of each request
@@ -32,6 +34,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self._server.server_port}/data/hopper.hdf5"
 
     def close(self) -> None:
+        self.closed.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -61,6 +64,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}")
         self.end_headers()
         body = server.body[start:]
+        if server.hang_after:
+            self.wfile.write(body[: server.hang_after.pop(0)])
+            server.closed.wait(20)
+            return
         self.wfile.write(body[: server.cut_after.pop(0)] if server.cut_after else body)
 
     def log_message(self, *_) -> None:
@@ -162,6 +169,21 @@ def test_http_errors(server, cache, status, reason):
         fetch(server, cache)
     assert len(server.requests) == 1
     assert leftovers(cache) == []
+
+
+@pytest.mark.parametrize("held", [0, 5000])
+def test_a_server_that_hangs_is_given_up_and_asked_again(server, cache, monkeypatch, held):
+    monkeypatch.setattr(download, "TIMEOUT", (0.3, 0.3))
+    server.hang_after = [held]
+    assert fetch(server, cache) == server.body
+    assert server.requests == [None, f"bytes={held}-" if held else None]
+
+
+def test_a_server_that_always_hangs_is_one_line(server, cache, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", (0.3, 0.3))
+    server.hang_after = [1000, 0, 0]
+    with pytest.raises(UserError, match=r"cannot be downloaded \(.*timed out.*\); 1000 bytes are kept, run again"):
+        fetch(server, cache)
 
 
 def test_no_server(server, cache):

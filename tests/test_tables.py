@@ -351,6 +351,27 @@ def test_command_writes_the_same_bytes_whatever_the_order_of_the_files(tmp_path,
     assert metadata["caption"] in one[1].decode()
 
 
+@pytest.mark.parametrize("name", list(TABLES))
+def test_every_table_is_written_in_every_form(tmp_path, name):
+    if TABLES[name].reads == "costs":
+        paths = [write_costs(tmp_path / "costs.csv", "hopper_medium")]
+    else:
+        paths = write_experiment(tmp_path / "in", ("hopper_medium",), n_seeds=2, steps=(1, 2), policies=2, episodes=2)
+        kinds = ({"protocol": "mlp_2"}, {"protocol": "ensemble", "members": 2}, {"n_pairs": 16})
+        for number, kind in enumerate(kinds):
+            about = {"env_id": "Hopper-v4", "steps": (1, 2), "seed": 0, **kind}
+            paths.append(write_returns(tmp_path / f"{number}.csv", lambda step, *_: step, **about))
+    tables.make_table(name, paths, tmp_path / f"{name}.csv", TableSettings(n_pairs=256, bootstrap_samples=100))
+    text = json.loads((tmp_path / f"{name}.json").read_text())["caption"]
+    assert len(pd.read_csv(tmp_path / f"{name}.csv")) > 0
+    assert text in (tmp_path / f"{name}.md").read_text()
+    assert (tmp_path / f"{name}.tex").read_text().isascii()
+    page = (tmp_path / f"{name}.html").read_text()
+    ElementTree.fromstring(page.replace("<!doctype html>", "").replace('<meta charset="utf-8">', ""))
+    rows = (tmp_path / f"{name}.md").read_text().count("\n| ") - 1
+    assert page.count("<tr>") == rows + 1
+
+
 def test_command_checks_its_arguments(tmp_path, returns):
     result = CliRunner().invoke(tables.command, ["--out", str(tmp_path / "table.txt"), str(returns[0])])
     assert result.exit_code == 2

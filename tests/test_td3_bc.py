@@ -32,6 +32,7 @@ def test_the_actor_and_the_targets_wait_for_the_critics():
     def moved() -> list[bool]:
         before = [[p.clone() for p in module.parameters()] for module in modules]
         learner.update(batch)
+        learner.step += 1
         return [
             not all(torch.equal(a, b) for a, b in zip(old, module.parameters(), strict=True))
             for old, module in zip(before, modules, strict=True)

@@ -48,9 +48,19 @@ def obd() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a `UserError` ends it with one line and status 2."""
+    """Run the command line; a wrong option or a `UserError` ends it with one line and status 2."""
     try:
-        obd(arguments, standalone_mode=True)
+        sys.exit(obd(arguments, prog_name="obd", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "obd"
+        print(f"error: {command}: {' '.join(error.format_message().split())} (see {command} --help)", file=sys.stderr)
+        sys.exit(2)
+    except click.Abort:  # Ctrl-C
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

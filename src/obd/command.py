@@ -11,10 +11,45 @@ import click
 import pydantic
 import torch
 
-from obd import logs, settings
+from obd import files, lock, logs, settings
 from obd.errors import UserError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        torch.empty(0, device=value)
+    except (RuntimeError, AssertionError):
+        raise click.BadParameter(f"{value!r} is no torch device of this machine; cpu is one") from None
+    return value
+
+
+def out_option(suffix: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make the option ``--out``: a file that ends in `suffix`, in a folder that can be written to.
+
+    Both are checked before the work starts, which may take days.
+    """
+
+    def check(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
+        if out.suffix != suffix:
+            raise click.BadParameter(f"{str(out)!r} ends in {out.suffix or 'nothing'!r}; {suffix} is needed")
+        files.check_writable(out)
+        return out
+
+    return click.option("--out", type=FILE, required=True, callback=check, help=text)
+
+
+device_option = click.option(
+    "--device", callback=_device, default="cpu", show_default=True, help="Torch device, e.g. cuda."
+)
+checkpoint_option = click.option(
+    "--checkpoint-minutes",
+    type=click.FloatRange(min=0),
+    default=3.0,
+    show_default=True,
+    help="Minutes between two checkpoints, from which a killed run goes on.",
+)
 
 
 def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[[Callable[..., None]], click.Command]:
@@ -34,15 +69,19 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(log: Path | None, threads: int | None, **options: Any) -> None:
-            logs.set_up(name, log)
-            if threads is not None:
-                torch.set_num_threads(threads)
             try:
+                logs.set_up(name, log)
+                lock.share()
+                if threads is not None:
+                    torch.set_num_threads(threads)
                 if model is not None:
                     options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
                 function(**options)
             except UserError as error:
                 logging.getLogger(__name__).error("error: %s", error)
+                raise SystemExit(2) from None
+            except (OSError, MemoryError) as error:  # the machine's fault: full disk, no permission, no memory
+                logging.getLogger(__name__).error("error: %s", " ".join(str(error).split()) or "out of memory")
                 raise SystemExit(2) from None
             except Exception:
                 logging.getLogger(__name__).exception("stopped by an error")
@@ -65,6 +104,8 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
 def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]) -> pydantic.BaseModel:
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--settings: is not JSON ({error})") from None
+    if not isinstance(given, dict):
+        raise UserError(f"--settings: holds {type(given).__name__}; a JSON object is needed")
     return settings.parse(model, settings.merge(given, settings.assignments(texts)), "settings")

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from obd.datasets.collect import CollectSettings
 from obd.datasets.collection import CollectedSettings
 from obd.datasets.d4rl import BUILT_IN, D4rlSettings
-from obd.datasets.stage import TASK_NAME, DatasetSettings
+from obd.datasets.stage import DatasetSettings
 from obd.distill import RANDOM, DistillSettings
 from obd.errors import UserError
 from obd.evaluate import EvaluateSettings
@@ -21,11 +21,11 @@ from obd.figures import FIGURES, FigureSettings
 from obd.near_experts.card import CardSettings
 from obd.near_experts.stage import NearExpertSettings
 from obd.objectives import NEED_NEAR_EXPERT, OBJECTIVES
-from obd.settings import Settings, merge, parse
+from obd.settings import NAME, Settings, merge, parse
 from obd.tables import TABLES, TableSettings
 from obd.variants import split as split_variant
 
-Name = Annotated[str, StringConstraints(pattern=f"^{TASK_NAME}$")]  # a folder and a wildcard
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Seed = Annotated[int, Field(ge=0)]
 Objective = Literal[RANDOM, *OBJECTIVES]  # type: ignore[valid-type]
 Size = Annotated[int, Field(ge=1)]

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from obd import files
-from obd.command import FILE, stage
+from obd.command import FILE, out_option, stage
 from obd.errors import UserError
 from obd.evaluate import CloneSettings, clone
 from obd.settings import Settings
@@ -98,7 +98,7 @@ def _seconds(run: Callable[[], object]) -> float:
 @stage("cost", CostSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artefact (.npz).")
 @click.option("--synset", type=FILE, required=True, help="Synset artefact (.npz) of the same task.")
-@click.option("--out", type=FILE, required=True, help="Table to write (.csv).")
+@out_option(".csv", "Table to write (.csv).")
 def command(settings: CostSettings, dataset: Path, synset: Path, out: Path) -> None:
     """Time the training of a policy on a whole dataset and on a synset."""
     measure(dataset, synset, settings, out)

@@ -1,6 +1,5 @@
 """Distillation stage: the outer loop. Also the random selection baseline, which is a synset after 0 outer steps."""
 
-import json
 import logging
 import math
 import time
@@ -16,12 +15,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from obd import files, logs, variants
-from obd.command import FILE, stage
+from obd.command import FILE, checkpoint_option, device_option, out_option, stage
 from obd.datasets.transitions import Dataset, read_dataset
 from obd.errors import UserError
 from obd.near_experts.networks import read_near_expert
 from obd.objectives import NEED_NEAR_EXPERT, OBJECTIVES, Columns, WeightSettings
 from obd.policy import ARCHITECTURES, Network, Parameters, initialise
+from obd.resume import Checkpoint, Part
 from obd.seeding import torch_generator
 from obd.settings import Settings
 from obd.synset import Synset, write_synset
@@ -276,9 +276,9 @@ class OuterLoop:
                 f"outer.clip (now {self.settings.outer.clip})"
             )
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the whole state as named tensors: views, so that copying into them restores it."""
-        named = {
+    def parts(self) -> dict[str, Part]:
+        """Return what the next step depends on, for checkpoints."""
+        return {
             "states": self.states,
             "actions": self.actions,
             "mean_states": self.mean_states,
@@ -286,63 +286,8 @@ class OuterLoop:
             "metrics": self.metrics,
             "snapshot_states": self.snapshot_states,
             "snapshot_actions": self.snapshot_actions,
+            "optimizer": self.optimizer,
         }
-        for index, leaf in enumerate((self.states, self.actions)):
-            for key, value in self.optimizer.state[leaf].items():
-                if isinstance(value, Tensor):
-                    named[f"optimizer.{index}.{key}"] = value
-        return named
-
-
-class Checkpoint:
-    """A distillation's whole state in a file beside its output, so that a killed run goes on where it was.
-
-    Parameters
-    ----------
-    out : Path
-        The synset to be; the checkpoint is ``checkpoint.safetensors`` in the same folder.
-    identity : dict
-        Plain data that must be equal for a resume: settings, seed, input hashes, versions.
-    """
-
-    def __init__(self, out: Path, identity: dict[str, Any]) -> None:
-        self.path = out.with_name("checkpoint.safetensors")
-        self.identity = json.loads(json.dumps(identity))
-
-    def save(self, loop: OuterLoop) -> None:
-        """Write the state atomically."""
-        arrays = {name: tensor.cpu().numpy() for name, tensor in loop.tensors().items()}
-        files.write_artefact(self.path, arrays, {"kind": "checkpoint", "step": loop.step, "identity": self.identity})
-
-    def restore(self, loop: OuterLoop) -> None:
-        """Put a saved state back, if there is one that belongs to this run."""
-        if not self.path.exists():
-            return
-        try:
-            arrays, metadata = files.read_arrays(self.path, "checkpoint")
-        except UserError as error:
-            log.warning("%s; starting from step 0", error)
-            return
-        if metadata["identity"] != self.identity:
-            log.warning("%s: belongs to other settings or inputs; starting from step 0", self.path)
-            return
-        for index, leaf in enumerate((loop.states, loop.actions)):
-            prefix = f"optimizer.{index}."
-            for name, array in arrays.items():
-                if name.startswith(prefix):
-                    key = name.removeprefix(prefix)
-                    # Adam keeps its step counter on the CPU
-                    device = "cpu" if key == "step" else loop.device
-                    loop.optimizer.state[leaf][key] = torch.from_numpy(array.copy()).to(device)
-        for name, tensor in loop.tensors().items():
-            tensor.copy_(torch.from_numpy(arrays[name].copy()))
-        loop.step = metadata["step"]
-        log.info("%s: going on after step %d", self.path, loop.step)
-
-    def remove(self) -> None:
-        """Delete the file when the run is complete."""
-        self.path.unlink(missing_ok=True)
-        files.sidecar(self.path).unlink(missing_ok=True)
 
 
 def distill(
@@ -418,7 +363,8 @@ def distill(
             "inputs": read,
             "versions": files.versions(),
         }
-        seconds_per_step = _run(loop, Checkpoint(out, identity), checkpoint_minutes)
+        checkpoint = Checkpoint(out, identity, checkpoint_minutes)
+        seconds_per_step = _run(loop, checkpoint)
         steps, kept = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)
         metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
     synset = Synset(
@@ -441,14 +387,14 @@ def distill(
     files.write_artefact(out.with_name("metrics.csv"), metrics, {"kind": "metrics"})
     write_synset(out, synset, provenance)
     if plain != RANDOM:
-        Checkpoint(out, {}).remove()
+        checkpoint.remove()
 
 
-def _run(loop: OuterLoop, checkpoint: Checkpoint, checkpoint_minutes: float) -> float | None:
+def _run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
     """Advance to the last step, with progress, checkpoints and a watch on divergence; return the seconds per step."""
     checkpoint.restore(loop)
     first, started = loop.step, time.perf_counter()
-    steps, saved = loop.settings.steps, time.monotonic()
+    steps = loop.settings.steps
     with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter:
         while loop.step < steps:
             loop.advance()
@@ -457,9 +403,7 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint, checkpoint_minutes: float) -> 
                 loop.check()
                 _, loss, norm, rate = loop.metrics[loop.step - 1].tolist()
                 meter.set_postfix_str(f", loss {loss:.4g}, gradient norm {norm:.3g}, lr {rate:.3g}", refresh=False)
-            if time.monotonic() - saved > 60 * checkpoint_minutes:
-                checkpoint.save(loop)
-                saved = time.monotonic()
+            checkpoint.save_if_due(loop)
     return round((time.perf_counter() - started) / (steps - first), 4) if steps > first else None
 
 
@@ -473,9 +417,9 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint, checkpoint_minutes: float) -> 
 )
 @click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
-@click.option("--device", default="cpu", show_default=True, help="Torch device, e.g. cuda.")
-@click.option("--checkpoint-minutes", default=3.0, show_default=True, help="Minutes between two checkpoints.")
-@click.option("--out", type=FILE, required=True, help="Synset to write (.npz).")
+@device_option
+@checkpoint_option
+@out_option(".npz", "Synset to write (.npz).")
 def command(
     settings: DistillSettings,
     dataset: Path,

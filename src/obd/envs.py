@@ -50,7 +50,7 @@ def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             env = gymnasium.make(env_id, disable_env_checker=True, **options)
-    except gymnasium.error.Error as error:
+    except Exception as error:  # of Gymnasium, or of whatever the id has it import and make
         raise UserError(f"env_id: {env_id!r}: {' '.join(str(error).split())}") from None
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:

@@ -1,6 +1,7 @@
 """Evaluation stage: train fresh policies on pairs by behaviour cloning, and record the return of every episode."""
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,17 +14,16 @@ from pydantic import Field
 from torch import Tensor
 
 from obd import files, logs
-from obd.command import FILE, stage
+from obd.command import FILE, out_option, stage
 from obd.errors import UserError
 from obd.pairs import Normaliser
 from obd.policy import ARCHITECTURES, Network, Parameters, initialise
 from obd.rollout import rollout
 from obd.seeding import child_seed, torch_generator
-from obd.settings import Settings
+from obd.settings import NAME, Settings
 from obd.synset import read_pairs
 from obd.unroll import Unroll
 
-KIND = "returns"
 log = logging.getLogger(__name__)
 
 
@@ -222,7 +222,7 @@ def evaluate(
             )
             meter.update()
     metadata = {
-        "kind": KIND,
+        "kind": files.RETURNS,
         **pairs.task.metadata(),
         "settings": settings.model_dump(),
         "protocol": protocol,
@@ -269,12 +269,24 @@ def returns_table(
     )
 
 
+def _protocol(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(NAME, value):
+        raise click.BadParameter(f"{value!r}: use lower-case words joined by _")
+    return value
+
+
 @stage("evaluate", EvaluateSettings)
 @click.option("--pairs", type=FILE, required=True, help="Synset or dataset artefact (.npz).")
-@click.option("--protocol", default="standard", show_default=True, help="Name of the protocol in the table.")
+@click.option(
+    "--protocol",
+    default="standard",
+    show_default=True,
+    callback=_protocol,
+    help="Name of the protocol in the table.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Policy and environment seed.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for rollouts.")
-@click.option("--out", type=FILE, required=True, help="Returns to write (.csv).")
+@out_option(".csv", "Returns to write (.csv).")
 def command(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, workers: int, out: Path) -> None:
     """Train policies on pairs and record the return of every episode."""
     evaluate(pairs, protocol, seed, settings, out, workers)

@@ -593,7 +593,7 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
 
 @commands.stage("figure", FigureSettings)
 @click.option("--name", type=click.Choice(list(FIGURES)), default="figure_1", show_default=True, help="Which figure.")
-@click.option("--out", type=commands.FILE, required=True, help="png to write; .pdf and .json go beside it.")
+@commands.out_option(".png", "png to write; .pdf and .json go beside it.")
 @click.argument("files", type=commands.FILE, nargs=-1, required=True)
 def command(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
     """Make a figure of the paper from FILES of returns, or figure_2 from FILES of synsets."""

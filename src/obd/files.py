@@ -5,7 +5,10 @@ and input hashes that made it, and the sha256 of the data. The data depend on se
 the same bytes; whatever differs between runs (times, versions) stands in the sidecar.
 """
 
+import contextlib
+import fcntl
 import functools
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -27,7 +30,9 @@ import torch
 from obd.errors import UserError
 
 Arrays = dict[str, np.ndarray]
+RETURNS = "returns"  # kind of the artefact that evaluations write, and tables and figures read
 VERSIONED = ("obd", "torch", "numpy", "gymnasium", "mujoco", "minari", "stable-baselines3")
+_checked: dict[Path, str] = {}  # sha256 of each artefact as it was when it was last read
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -39,22 +44,55 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         If the file cannot be written (read-only folder, full disk).
     """
     temporary = None
+    stack = contextlib.ExitStack()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # the suffix stays: numpy and pandas choose the format by it
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        while (
+            temporary is None or not temporary.exists()
+        ):  # another writer may take it for a leftover until it is locked
+            handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+            temporary, mine = Path(name), stack.enter_context(os.fdopen(handle))
+            with contextlib.suppress(OSError):  # where locks are unknown, leftovers stay
+                fcntl.flock(mine, fcntl.LOCK_SH)
+                _remove_leftovers(path)
         write(temporary)
         temporary.chmod(0o644)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except (OSError, safetensors.SafetensorError) as error:  # the latter wraps the former
+        raise UserError(
+            f"{path}: cannot be written ({getattr(error, 'strerror', None) or _one_line(error)})"
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        stack.close()
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Delete the temporary files of writers of `path` that were killed."""
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.????????{path.suffix}"):
+        with contextlib.suppress(OSError), leftover.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Check that a file can be written at `path`, by writing none.
+
+    Raises
+    ------
+    UserError
+        If it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -80,10 +118,10 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is missing, is not JSON or holds no mapping.
     """
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: is not JSON ({error})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: holds {type(data).__name__}; a JSON object is needed")
@@ -111,15 +149,26 @@ def write_artefact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     data : dict of ndarray, or DataFrame
         What to write. Floats of a table are written with 6 significant digits.
     metadata : mapping
-        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here.
+        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and
+        ``metadata_sha256``, of all the others.
     """
     writers: dict[str, Callable[[Any, Path], None]] = {
         ".npz": lambda arrays, to: np.savez(to, **arrays),
         ".safetensors": lambda arrays, to: safetensors.numpy.save_file(_contiguous(arrays), to),
         ".csv": lambda table, to: table.to_csv(to, index=False, float_format="%.6g", lineterminator="\n"),
     }
+    _checked.pop(path, None)
     write_atomically(path, functools.partial(writers[path.suffix], data))
-    write_json(sidecar(path), {**metadata, "file": path.name, "sha256": sha256(path), "versions": versions()})
+    facts = {**metadata, "file": path.name, "sha256": sha256(path), "versions": versions()}
+    write_json(sidecar(path), {**facts, "metadata_sha256": _hash_of(facts)})
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """Read an artefact's sidecar, unchecked."""
+    try:
+        return read_json(sidecar(path))
+    except UserError as error:
+        raise UserError(f"{error}; it belongs to {path.name}: delete both and run again") from None
 
 
 def read_metadata(path: Path, kind: str) -> dict[str, Any]:
@@ -132,11 +181,15 @@ def read_metadata(path: Path, kind: str) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; a {kind} is needed")
-    metadata = read_json(sidecar(path))
-    if metadata.get("kind") != kind:
-        raise UserError(f"{path}: is a {metadata.get('kind', 'file of no known kind')!s}; a {kind} is needed")
-    if metadata.get("sha256") != sha256(path):
+    metadata = read_sidecar(path)
+    found = metadata.get("kind", "file of no known kind")
+    if found != kind:
+        raise UserError(f"{path}: is a {found!s:.40} by its {sidecar(path).name}; a {kind} is needed")
+    _checked[path] = sha256(path)
+    if metadata.get("sha256") != _checked[path]:
         raise UserError(f"{path}: damaged: its sha256 is not the one in {sidecar(path).name}; delete it and run again")
+    if metadata.pop("metadata_sha256", None) != _hash_of(metadata):
+        raise UserError(f"{sidecar(path)}: damaged or edited; delete it and {path.name} and run again")
     return metadata
 
 
@@ -152,8 +205,9 @@ def load_arrays(path: Path) -> Arrays:
     Raises
     ------
     UserError
-        If the file is missing, damaged, or holds pickled objects.
+        If the file is missing, damaged, holds pickled objects, or would unpack into far more than it is.
     """
+    check_unpacked_size(path)
     try:
         if path.suffix == ".safetensors":
             return dict(safetensors.numpy.load_file(path))
@@ -161,8 +215,25 @@ def load_arrays(path: Path) -> Arrays:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: is no readable {path.suffix} file of plain arrays ({error})") from None
+    except Exception as error:  # numpy passes on whatever the zip, zlib and header parsers raise
+        raise UserError(f"{path}: is no readable {path.suffix} file of plain arrays ({_one_line(error)})") from None
+
+
+def check_unpacked_size(path: Path) -> None:
+    """Refuse a zip file (``.npz``, ``.pt``) that says it unpacks to over 1 GiB and over 100 times its own size.
+
+    Raises
+    ------
+    UserError
+        If it does: arrays of numbers are not that repetitive, it is made to fill the memory.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile):  # no zip file, or a damaged one: whoever reads it will tell
+        return
+    if unpacked > max(2**30, 100 * path.stat().st_size):
+        raise UserError(f"{path}: refused: would unpack to {unpacked / 2**30:.1f} GiB; at most 1 GiB is allowed")
 
 
 def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -170,13 +241,16 @@ def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     metadata = read_metadata(path, kind)
     try:
         return pd.read_csv(path), metadata
-    except ValueError as error:  # pandas' EmptyDataError and ParserError are ValueErrors
-        raise UserError(f"{path}: is no readable csv ({' '.join(str(error).split())})") from None
+    except (OSError, ValueError) as error:  # pandas' EmptyDataError and ParserError are ValueErrors
+        raise UserError(f"{path}: is no readable csv ({_one_line(error)})") from None
 
 
 def inputs(**paths: Path) -> dict[str, dict[str, str]]:
-    """Describe the files a stage read, for its metadata: file name and sha256 by role."""
-    return {role: {"file": path.name, "sha256": sha256(path)} for role, path in paths.items()}
+    """Describe the files a stage read, for its metadata: file name and sha256 by role.
+
+    An artefact that was read has the hash it was checked with, whatever has become of the file since.
+    """
+    return {role: {"file": path.name, "sha256": _checked.get(path) or sha256(path)} for role, path in paths.items()}
 
 
 @functools.cache
@@ -201,6 +275,14 @@ class Clock:
     def seconds(self) -> float:
         """Return the seconds since the start, rounded to a millisecond."""
         return round(time.perf_counter() - self._start, 3)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _hash_of(metadata: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
 
 
 def _contiguous(arrays: Arrays) -> Arrays:

@@ -21,13 +21,13 @@ def set_up(stage: str, log_file: Path | None = None) -> None:
     log_file : Path, optional
         File to write as well; overwritten.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    logging.raiseExceptions = False  # a full disk shall not fill the terminal
+    options: dict[str, Any] = {"format": FORMAT.replace("%(name)s", stage), "datefmt": "%H:%M:%S", "force": True}
+    terminal = logging.StreamHandler(sys.stderr)
+    logging.basicConfig(level=logging.INFO, handlers=[terminal], **options)  # first: the file may be at fault
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w"))
-    logging.basicConfig(
-        level=logging.INFO, format=FORMAT.replace("%(name)s", stage), datefmt="%H:%M:%S", handlers=handlers, force=True
-    )
+        logging.basicConfig(level=logging.INFO, handlers=[terminal, logging.FileHandler(log_file, "w")], **options)
 
 
 class _LineStream:

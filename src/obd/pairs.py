@@ -41,12 +41,20 @@ class Normaliser:
         Raises
         ------
         UserError
-            If one is missing.
+            If one is missing, or they do not fit each other.
         """
         missing = [field.name for field in fields(cls) if field.name not in arrays]
         if missing:
             raise UserError(f"{path}: lacks the array {missing[0]!r}")
-        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        found = cls(**{field.name: arrays[field.name] for field in fields(cls)})
+        pairs = {"state_": (found.state_mean, found.state_std), "action_": (found.action_low, found.action_high)}
+        for name, (first, second) in pairs.items():
+            if first.ndim != 1 or first.shape != second.shape or not np.isfinite([first, second]).all():
+                raise UserError(
+                    f"{path}: arrays {name}* of the shapes {first.shape} and {second.shape}; two rows of finite "
+                    "numbers, equally long, are needed"
+                )
+        return found
 
     def arrays(self) -> Arrays:
         """Return the four arrays by name, as artefacts store them."""
@@ -94,10 +102,19 @@ class Task:
     reference_returns: tuple[float, float]
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, Any]) -> "Task":
-        """Take the task out of an artefact's metadata."""
-        low, high = metadata["reference_returns"]
-        return cls(metadata["task"], metadata["env_id"], (float(low), float(high)))
+    def from_metadata(cls, metadata: dict[str, Any], path: Path) -> "Task":
+        """Take the task out of the metadata of the artefact at `path`.
+
+        Raises
+        ------
+        UserError
+            If they do not hold it.
+        """
+        try:
+            low, high = metadata["reference_returns"]
+            return cls(str(metadata["task"]), str(metadata["env_id"]), (float(low), float(high)))
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{path}: its .json has no task, env_id and reference_returns [random, expert]") from None
 
     def metadata(self) -> dict[str, Any]:
         """Return the task as plain data for an artefact's metadata."""

@@ -11,7 +11,6 @@ import pandas as pd
 from obd import display, files, variants
 from obd.errors import UserError
 
-KIND = "returns"
 COLUMNS = (
     *("task", "objective", "n_pairs", "seed", "protocol", "step", "policy", "policy_seed"),
     *("episode", "env_seed", "return", "length", "score"),
@@ -52,7 +51,7 @@ def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, An
     """
     frames, inputs, environments = [], [], dict[str, tuple[str, Path]]()
     for path in paths:
-        frame, metadata = files.read_table(path, KIND)
+        frame, metadata = files.read_table(path, files.RETURNS)
         check(frame, path)
         task, env_id = str(frame["task"].iloc[0]), str(metadata.get("env_id"))
         other, where = environments.setdefault(task, (env_id, path))

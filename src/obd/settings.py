@@ -13,6 +13,8 @@ import yaml
 
 from obd.errors import UserError
 
+NAME = "[a-z][a-z0-9]*(_[a-z0-9]+)*"  # of tasks, collections and protocols: folders, and wildcards of the workflow
+
 
 class Settings(pydantic.BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversion of types."""
@@ -55,8 +57,8 @@ def parse(model: type[S], data: Mapping[str, Any], source: str, at: str = "") ->
         text = _explain(model, data, first)
         if at:
             text = f"{at}.{text}".replace(".the whole:", ":", 1)
-        raise UserError(f"{source}: {text}") from None
-    except TypeError as error:
+        raise UserError(f"{source}: {text}".replace("\n", "\\n")) from None
+    except (TypeError, ValueError, RecursionError) as error:  # dates; a YAML alias within itself; thousands of levels
         raise UserError(f"{source}: holds a value that is not plain data ({error})") from None
 
 
@@ -161,7 +163,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes that are no text, 2026-13-01
         raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: holds {type(data).__name__}; a mapping of keys to values is needed")
@@ -193,7 +195,7 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
             raise UserError(f"--set {text!r}: write key=value, e.g. --set steps=300")
         try:
             nested: Any = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise UserError(f"--set {text!r}: the value is not YAML") from None
         for key in reversed(path.split(".")):
             nested = {key: nested}

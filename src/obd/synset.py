@@ -71,8 +71,8 @@ def read_pairs(path: Path) -> Synset:
     UserError
         If the artefact is missing, damaged or of another kind.
     """
-    metadata = files.read_json(files.sidecar(path))
-    if metadata.get("kind") == transitions.KIND:
+    kind = files.read_sidecar(path).get("kind") if path.is_file() else None
+    if kind == transitions.KIND:
         dataset = transitions.read_dataset(path)
         pairs = dataset.transitions
         step = np.zeros(1, np.int64)
@@ -85,13 +85,25 @@ def read_pairs(path: Path) -> Synset:
             raise UserError(f"{path}: array {name!r} is missing or has not {dimensions} dimension(s)")
         if not np.isfinite(arrays[name]).all():
             raise UserError(f"{path}: array {name!r} is not finite")
+    normaliser = Normaliser.from_arrays(arrays, path)
+    snapshots, pairs = arrays["observations"].shape[:2]
+    shapes = {
+        "steps": (snapshots,),
+        "observations": (snapshots, pairs, *normaliser.state_mean.shape),
+        "actions": (snapshots, pairs, *normaliser.action_low.shape),
+    }
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or 0 in shape:
+            raise UserError(f"{path}: array {name!r} has the shape {arrays[name].shape}; {shape}, nothing 0, is needed")
+    missing = [key for key in ("objective", "seed") if key not in metadata]
+    if missing:
+        raise UserError(f"{path}: its .json has no {missing[0]}")
+    named = {name: arrays[name] for name in shapes}
     return Synset(
-        Task.from_metadata(metadata),
+        Task.from_metadata(metadata, path),
         metadata["objective"],
         metadata["seed"],
-        arrays["steps"],
-        arrays["observations"],
-        arrays["actions"],
-        Normaliser.from_arrays(arrays, path),
-        metadata.get("seconds_per_step"),
+        **named,
+        normaliser=normaliser,
+        seconds_per_step=metadata.get("seconds_per_step"),
     )

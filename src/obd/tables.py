@@ -458,7 +458,7 @@ def make_table(name: str, paths: Sequence[Path], out: Path, settings: TableSetti
 
 @commands.stage("table", TableSettings)
 @click.option("--name", type=click.Choice(list(TABLES)), default="table_1", show_default=True, help="Which table.")
-@click.option("--out", type=commands.FILE, required=True, help="csv to write; .md, .html and .tex go beside it.")
+@commands.out_option(".csv", "csv to write; .md, .html and .tex go beside it.")
 @click.argument("files", type=commands.FILE, nargs=-1, required=True)
 def command(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
     """Make a table of the paper from FILES of returns, or table_4 from FILES of costs."""

@@ -2,6 +2,7 @@
 import os
 import sys
 
+from obd import lock
 from obd.errors import UserError
 from obd.report import Record
 from obd.workflow import Experiment, package_file, sources
@@ -13,6 +14,14 @@ try:
     experiment = Experiment.load(workflow.configfiles, command_line=workflow.config_settings.config)
 except UserError as error:
     sys.exit(f"error: {error}")
+
+
+def begin_run():
+    """Take the folder's lock, or end with one line."""
+    try:
+        lock.take()
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 wildcard_constraints:

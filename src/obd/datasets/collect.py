@@ -24,7 +24,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
 import gymnasium
@@ -69,7 +69,9 @@ class CollectSettings(Settings):
     reference_returns: tuple[float, float] | None = Field(
         None, description="Returns of a random and an expert policy (score 0 and 100); default: D4RL's, if it has any."
     )
-    hidden_sizes: tuple[int, ...] = Field((256, 256), description="Hidden layers of SAC's actor and critics.")
+    hidden_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (256, 256), min_length=1, description="Hidden layers of SAC's actor and critics."
+    )
     learning_rate: float = Field(3e-4, gt=0, description="SAC's learning rate (Adam).")
     batch_size: int = Field(256, ge=1, description="SAC's batch size.")
     discount: float = Field(0.99, gt=0, lt=1, description="SAC's discount factor.")

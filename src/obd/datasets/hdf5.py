@@ -53,6 +53,10 @@ def read_array(file: h5py.File, key: str) -> np.ndarray:
         raise UserError(f"{file.filename}: lacks the array {key!r}; it has: {', '.join(file) or 'nothing'}")
     if item.dtype.kind not in "fiub":
         raise UserError(f"{file.filename}: {key} holds {item.dtype}; numbers are needed")
+    if item.nbytes > max(2**30, 100 * item.id.get_storage_size()):
+        raise UserError(
+            f"{file.filename}: {key}: refused: would unpack to {item.nbytes / 2**30:.1f} GiB; at most 1 GiB is allowed"
+        )
     return np.asarray(item[()])
 
 

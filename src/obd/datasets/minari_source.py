@@ -109,6 +109,7 @@ def new_dataset(root: Path, name: str) -> Iterator[Path]:
     Path
         Folder ``<temporary root>/<name>``. Minari's own functions use the temporary root meanwhile.
     """
+    root = root.resolve()  # Minari joins a relative root to itself
     root.mkdir(parents=True, exist_ok=True)
     before = os.environ.get(ROOT_VARIABLE)
     with tempfile.TemporaryDirectory(prefix=".new.", dir=root) as temporary:

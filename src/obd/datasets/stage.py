@@ -9,7 +9,7 @@ import pydantic
 from pydantic import Field
 
 from obd import envs, files
-from obd.command import FILE, stage
+from obd.command import out_option, stage
 from obd.datasets import collection, d4rl, minari_source
 from obd.datasets.collection import CollectedSettings
 from obd.datasets.d4rl import D4rlSettings
@@ -18,8 +18,7 @@ from obd.datasets.source import Loaded
 from obd.datasets.transitions import make_dataset, write_dataset
 from obd.errors import UserError
 from obd.pairs import Task
-
-TASK_NAME = "[a-z][a-z0-9]*(_[a-z0-9]+)*"
+from obd.settings import NAME
 
 # the place to add a source: its settings here, its `load` in `_load`
 AnySettings = MinariSettings | D4rlSettings | CollectedSettings
@@ -50,13 +49,17 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
         or nobody knows its reference returns.
     """
     clock = files.Clock()
-    if not re.fullmatch(TASK_NAME, task_name):
+    if not re.fullmatch(NAME, task_name):
         raise UserError(f"task: {task_name!r}: use lower-case words joined by _, e.g. halfcheetah_medium_replay")
     chosen = settings.root
     if chosen.env_id is not None:
         envs.make(chosen.env_id).close()  # a wrong id shall not cost a download
     loaded = _load(chosen, collection_folder)
     env_id = chosen.env_id or loaded.env_id
+    if chosen.env_id is None and ":" in (env_id or ""):
+        raise UserError(
+            f"{task_name}: env_id: {env_id!r} is what the data name; it imports a module, so set it yourself"
+        )
     if env_id is None:
         raise UserError(f"{task_name}: env_id: missing; the data do not name their environment")
     reference = chosen.reference_returns or loaded.reference_returns or envs.reference_returns(env_id)
@@ -93,7 +96,7 @@ def _load(settings: AnySettings, collection_folder: Path | None) -> Loaded:
 
 @stage("dataset", DatasetSettings)
 @click.option("--task", "task_name", required=True, metavar="NAME", help="Name of the task, e.g. hopper_medium.")
-@click.option("--out", required=True, type=FILE, help="Dataset to write (.npz).")
+@out_option(".npz", "Dataset to write (.npz).")
 @click.option(
     "--collection",
     "collection_folder",

@@ -176,4 +176,12 @@ def read_dataset(path: Path) -> Dataset:
     if missing:
         raise UserError(f"{path}: lacks the array {missing[0]!r}")
     transitions = Transitions(**{field.name: arrays[field.name] for field in fields(Transitions)})
-    return Dataset(Task.from_metadata(metadata), transitions, Normaliser.from_arrays(arrays, path))
+    transitions.check(str(path))
+    normaliser = Normaliser.from_arrays(arrays, path)
+    for name, columns, rows in (
+        ("state", transitions.observations, normaliser.state_mean),
+        ("action", transitions.actions, normaliser.action_low),
+    ):
+        if columns.shape[1:] != rows.shape:
+            raise UserError(f"{path}: {name}s of shape {columns.shape} do not fit the normaliser's {rows.shape}")
+    return Dataset(Task.from_metadata(metadata, path), transitions, normaliser)

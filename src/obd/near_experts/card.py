@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from obd import files
-from obd.command import FILE, stage
+from obd.command import FILE, out_option, stage
+from obd.errors import UserError
 from obd.evaluate import returns_table
-from obd.near_experts.networks import KIND, NearExpert, read_near_expert
+from obd.near_experts.networks import NearExpert, read_near_expert
 from obd.near_experts.training import discounted_returns
 from obd.rollout import Trajectory, record
 from obd.seeding import child_seed
@@ -50,7 +51,11 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
         If the near-expert cannot be read or does not fit its environment.
     """
     clock = files.Clock()
-    near_expert, made = read_near_expert(near_expert_path), files.read_metadata(near_expert_path, KIND)
+    near_expert = read_near_expert(near_expert_path)
+    made = files.read_sidecar(near_expert_path)
+    for key in ("algorithm", "settings", "transitions"):
+        if key not in made:
+            raise UserError(f"{near_expert_path}: its .json has no {key}")
     env_seeds = np.array([[child_seed(seed, "environment", 0, k) % 2**31 for k in range(settings.episodes)]])  # (1, E)
     log.info("%d episodes of %s", settings.episodes, near_expert.task.env_id)
     (trajectories,) = record(functools.partial(_act, near_expert), near_expert.task.env_id, env_seeds)
@@ -70,7 +75,7 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
         scores=scores[None],
     )
     metadata = {
-        "kind": "returns",
+        "kind": files.RETURNS,
         **near_expert.task.metadata(),
         "algorithm": made["algorithm"],
         "settings": settings.model_dump(),
@@ -145,7 +150,7 @@ def _mean_and_sd(values: np.ndarray) -> dict[str, float]:
 @stage("card", CardSettings)
 @click.option("--near-expert", type=FILE, required=True, help="Near-expert artefact (.safetensors).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
-@click.option("--out", type=FILE, required=True, help="Returns to write (.csv).")
+@out_option(".csv", "Returns to write (.csv).")
 def command(near_expert: Path, seed: int, settings: CardSettings, out: Path) -> None:
     """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
     make_card(near_expert, seed, settings, out)

@@ -93,6 +93,7 @@ def read_weights(path: Path) -> Arrays:
         return files.load_arrays(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; a checkpoint (.pt or .npz) is needed")
+    files.check_unpacked_size(path)
     try:
         with torch.serialization.safe_globals([(_Scalar, "__main__.Scalar")]):
             content: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -226,7 +226,7 @@ def read_near_expert(path: Path) -> NearExpert:
     arrays, metadata = files.read_arrays(path, KIND)
     critics = [f"critic_{i}" for i in range(len(arrays)) if f"critic_{i}.0.weight" in arrays]
     return assemble(
-        Task.from_metadata(metadata),
+        Task.from_metadata(metadata, path),
         Normaliser.from_arrays(arrays, path),
         from_layers(_layers(arrays, "actor", path), f"{path}: actor"),
         [from_layers(_layers(arrays, name, path), f"{path}: {name}") for name in critics],

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import Field
 
 from obd import files
-from obd.command import FILE, stage
+from obd.command import FILE, checkpoint_option, device_option, out_option, stage
 from obd.datasets.transitions import Dataset, read_dataset
 from obd.near_experts.cal_ql import CalQl, CalQlSettings
 from obd.near_experts.checkpoint import ImportSettings, import_near_expert
@@ -17,6 +17,7 @@ from obd.near_experts.iql import Iql, IqlSettings
 from obd.near_experts.networks import NearExpert, scale_output, write_near_expert
 from obd.near_experts.td3_bc import Td3Bc, Td3BcSettings
 from obd.near_experts.training import Learner, TrainingSettings, as_batch, scale_of_returns, train
+from obd.resume import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,13 @@ class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discrim
     """Settings of the near-expert: one algorithm and what it takes."""
 
 
-def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path, device: str = "cpu") -> None:
+def make_near_expert(
+    dataset_path: Path,
+    settings: NearExpertSettings,
+    out: Path,
+    device: str = "cpu",
+    checkpoint_minutes: float = 3.0,
+) -> None:
     """Train or import a near-expert and write it.
 
     Parameters
@@ -42,6 +49,8 @@ def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path
         ``.safetensors`` file to write.
     device : str
         Torch device to train on.
+    checkpoint_minutes : float
+        Minutes between two checkpoints of a training.
 
     Raises
     ------
@@ -51,15 +60,18 @@ def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path
     clock = files.Clock()
     dataset = read_dataset(dataset_path)
     chosen = settings.root
-    inputs = {"dataset": dataset_path}
+    read = files.inputs(dataset=dataset_path)
+    checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
     transitions = 0
     if isinstance(chosen, ImportSettings):
         near_expert = import_near_expert(dataset, chosen)
-        inputs |= {"checkpoint": Path(chosen.checkpoint)}
-        inputs |= {"statistics": Path(chosen.statistics.file)} if chosen.statistics else {}
+        read |= files.inputs(checkpoint=Path(chosen.checkpoint))
+        read |= files.inputs(statistics=Path(chosen.statistics.file)) if chosen.statistics else {}
     else:
-        near_expert, report = train_near_expert(dataset, chosen, device)
+        identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": files.versions()}
+        checkpoint = Checkpoint(out, {**identity, "device": device}, checkpoint_minutes)
+        near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)
     write_near_expert(
         out,
@@ -68,19 +80,23 @@ def make_near_expert(dataset_path: Path, settings: NearExpertSettings, out: Path
             "algorithm": chosen.algorithm,
             "settings": chosen.model_dump(mode="json"),
             "transitions": transitions,
-            "inputs": files.inputs(**inputs),
+            "inputs": read,
             "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
         },
     )
+    if checkpoint is not None:
+        checkpoint.remove()
     log.info("%s: %s, %s s", out, chosen.algorithm, clock.seconds())
 
 
-def train_near_expert(dataset: Dataset, settings: TrainingSettings, device: str) -> tuple[NearExpert, dict[str, float]]:
+def train_near_expert(
+    dataset: Dataset, settings: TrainingSettings, device: str, checkpoint: Checkpoint | None = None
+) -> tuple[NearExpert, dict[str, float]]:
     """Train a near-expert; returns it, with q in the environment's units of reward, and what its last step reported."""
     state_dim, action_dim = dataset.transitions.observations.shape[1], dataset.transitions.actions.shape[1]
     learner: Learner = LEARNERS[settings.algorithm](settings, state_dim, action_dim, device)
     scale = scale_of_returns(dataset) if settings.reward_scale is None else settings.reward_scale
-    report = train(learner, as_batch(dataset, settings.discount, scale).to(device), settings)
+    report = train(learner, as_batch(dataset, settings.discount, scale).to(device), settings, checkpoint)
     for critic in learner.critics:
         scale_output(critic, 1 / scale)
     return NearExpert(dataset.task, dataset.normaliser, learner.actor.cpu(), learner.critics.cpu()), report
@@ -88,8 +104,9 @@ def train_near_expert(dataset: Dataset, settings: TrainingSettings, device: str)
 
 @stage("near-expert", NearExpertSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artefact (.npz).")
-@click.option("--out", type=FILE, required=True, help="Near-expert to write (.safetensors).")
-@click.option("--device", default="cpu", show_default=True, help="Torch device to train on, e.g. cuda.")
-def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str) -> None:
+@out_option(".safetensors", "Near-expert to write (.safetensors).")
+@device_option
+@checkpoint_option
+def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str, checkpoint_minutes: float) -> None:
     """Train or import a near-expert policy and its critics."""
-    make_near_expert(dataset, settings, out, device)
+    make_near_expert(dataset, settings, out, device, checkpoint_minutes)

@@ -30,13 +30,11 @@ class Td3Bc(Learner):
         super().__init__(settings, state_dim, action_dim, device)
         self.settings = settings
         self.target_actor = copy.deepcopy(self.actor)
-        self.step = 0
         self.actor_loss = torch.zeros((), device=device)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the critics and, every few steps, one of the actor and the targets."""
         settings = self.settings
-        self.step += 1
         with torch.no_grad():
             normal = torch.randn(batch.actions.shape, generator=self.noise, device=self.device)  # (B, A)
             noise = (settings.target_noise * normal).clamp_(-settings.target_noise_limit, settings.target_noise_limit)
@@ -46,7 +44,7 @@ class Td3Bc(Learner):
         critic_loss = squared_error(self.critics(batch.states, batch.actions), targets)
         minimise(critic_loss, self.critic_optimizer)
 
-        if self.step % settings.steps_per_actor_update == 0:
+        if (self.step + 1) % settings.steps_per_actor_update == 0:
             actions = self.actor(batch.states).tanh()  # (B, A)
             values = self.critics[0](torch.cat([batch.states, actions], -1))  # (B, 1)
             loss = actor_loss(values, actions, batch.actions, settings.alpha)

@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from obd import logs
 from obd.datasets.transitions import Dataset
 from obd.errors import UserError
 from obd.near_experts.networks import Critics, initialise, mlp
+from obd.resume import Checkpoint, Part
 from obd.seeding import torch_generator
 from obd.settings import Settings
 
@@ -155,6 +156,9 @@ def scale_of_returns(dataset: Dataset) -> float:
 class Learner(abc.ABC):
     """An offline-RL algorithm: an actor, two critics, their targets and optimizers, and one step of training.
 
+    What a step depends on is kept in attributes that are networks, optimizers, generators or tensors, and in `step`:
+    those are what a checkpoint holds.
+
     Parameters
     ----------
     settings : TrainingSettings
@@ -169,6 +173,8 @@ class Learner(abc.ABC):
 
     def __init__(self, settings: TrainingSettings, state_dim: int, action_dim: int, device: str = "cpu") -> None:
         self.device = device
+        self.step = 0  # steps done
+        self.batches = torch_generator(settings.seed, "near_expert", "batches")
         self.noise = torch_generator(settings.seed, "near_expert", "noise", device=device)
         generator = torch_generator(settings.seed, "near_expert", "initialisation")
         actor_widths = (state_dim, *settings.actor_widths, self.outputs_per_action * action_dim)
@@ -181,7 +187,11 @@ class Learner(abc.ABC):
 
     @abc.abstractmethod
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Take one step; returns what to report, scalars by name."""
+        """Take the step after `step`; returns what to report, scalars by name."""
+
+    def parts(self) -> dict[str, Part]:
+        """Return what the next step depends on, for checkpoints."""
+        return {name: part for name, part in vars(self).items() if isinstance(part, get_args(Part))}
 
 
 def adam(parameters: Iterable[Tensor], learning_rate: float) -> Adam:
@@ -213,7 +223,9 @@ def actor_learning_rate(settings: TrainingSettings, steps_done: int) -> float:
     return settings.actor_learning_rate * (1 + math.cos(math.pi * steps_done / settings.steps)) / 2
 
 
-def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str, float]:
+def train(
+    learner: Learner, data: Batch, settings: TrainingSettings, checkpoint: Checkpoint | None = None
+) -> dict[str, float]:
     """Run an algorithm on a dataset.
 
     Parameters
@@ -223,7 +235,9 @@ def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str
     data : Batch
         The whole dataset.
     settings : TrainingSettings
-        ``seed``, ``steps``, ``batch_size`` and ``actor_schedule`` are used here.
+        ``steps``, ``batch_size`` and ``actor_schedule`` are used here.
+    checkpoint : Checkpoint, optional
+        Where a killed run goes on; none is kept if left out.
 
     Returns
     -------
@@ -235,13 +249,15 @@ def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str
     UserError
         If a loss is no longer finite; the message names the step and the settings to change.
     """
-    generator = torch_generator(settings.seed, "near_expert", "batches")
     values: dict[str, float] = {}
-    with logs.progress(settings.steps, settings.algorithm) as meter:
-        for step in range(1, settings.steps + 1):
+    if checkpoint is not None:
+        checkpoint.restore(learner)
+    with logs.progress(settings.steps, settings.algorithm, initial=learner.step) as meter:
+        for step in range(learner.step + 1, settings.steps + 1):
             for group in learner.actor_optimizer.param_groups:
                 group["lr"] = actor_learning_rate(settings, step - 1)
-            report = learner.update(data.draw(settings.batch_size, generator))
+            report = learner.update(data.draw(settings.batch_size, learner.batches))
+            learner.step = step
             # one transfer for all of them
             values = dict(zip(report, torch.stack(list(report.values())).tolist(), strict=True))
             for name, value in values.items():
@@ -254,4 +270,6 @@ def train(learner: Learner, data: Batch, settings: TrainingSettings) -> dict[str
             if step % STEPS_BETWEEN_REPORTS == 0:
                 meter.set_postfix({name: f"{value:.4g}" for name, value in values.items()}, refresh=False)
             meter.update()
+            if checkpoint is not None and step < settings.steps:  # the last step's report is not in a checkpoint
+                checkpoint.save_if_due(learner)
     return values

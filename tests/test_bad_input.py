@@ -149,7 +149,7 @@ OPTIONS = [
     ("card", "a near_expert is needed", "--near-expert dataset.npz"),
     ("card", "episodes: 1: should be greater than or equal to 10", "--set episodes=1"),
     ("card", "discount: 1.0: should be less than 1", "--set discount=1.0"),
-    ("distill", "'sdw' is not one of 'random', 'dbc'", "--objective sdw"),
+    ("distill", "objective: 'sdw' is unknown; allowed: random, dbc", "--objective sdw"),
     ("distill", "size: 1000: is more than the 60 transitions", "--size 1000"),
     ("distill", "0 is not in the range x>=1", "--size 0"),
     ("distill", "'x' is not a valid integer", "--seed x"),

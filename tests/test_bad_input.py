@@ -40,7 +40,8 @@ COMMANDS = {
     "--set medium_steps=2 --set expert_steps=3 --set transitions=2",
     "d4rl": f"{DATASET} --set source=d4rl --set file=data.hdf5",
     "minari": f"{DATASET} --set source=minari --set id={MINARI_ID} --set root=. --set download=false",
-    "near-expert": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc --set steps=5 --set batch_size=4",
+    "near-expert": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc "
+    "--set steps=5 --set batch_size=4",
     "import": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=import "
     "--set checkpoint=checkpoint.npz",
     "card": "card --near-expert near_expert.safetensors --out new/returns.csv",

@@ -7,7 +7,7 @@ import pytest
 from fake_returns import write_returns
 from obd import variance
 from obd.errors import UserError
-from obd.returns import read_returns, synset_cells
+from obd.returns import by_task_and_objective, read_returns
 
 
 def draw(rng, shape, sds, mean=0.0):
@@ -152,7 +152,7 @@ def test_half_width_is_that_of_simulated_intervals():
 
 
 def decompose(paths):
-    return variance.decompose(synset_cells(read_returns(paths)[0], None, 5))
+    return variance.decompose(by_task_and_objective(read_returns(paths)[0]))
 
 
 def test_pairs_share_seeds_policies_and_episodes(tmp_path):

@@ -2,6 +2,7 @@
 import os
 import sys
 
+from obd.distill import RANDOM
 from obd.errors import UserError
 from obd.report import Record
 from obd.workflow import Experiment, package_file, sources
@@ -24,6 +25,9 @@ def paths(pattern, jobs):
     return [pattern.format(**job) for job in jobs]
 
 
-def growing(mem_mb):
-    """Ask for `mem_mb` MB at the first attempt, twice as much at the second, and so on."""
-    return lambda wildcards, attempt: mem_mb * attempt
+MINUTE, HOUR, DAY = 1, 60, 24 * 60  # units of `runtime`
+
+
+def growing(amount):
+    """Ask for `amount` (MB, minutes) at the first attempt, twice as much at the second, and so on."""
+    return lambda wildcards, attempt: amount * attempt

@@ -26,7 +26,7 @@ rule table:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime="30m",
+        runtime=growing(30 * MINUTE),
     params:
         settings=experiment.table_settings,
     message:
@@ -53,7 +53,7 @@ rule figure:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime="30m",
+        runtime=growing(30 * MINUTE),
     params:
         settings=experiment.figure_settings,
     message:

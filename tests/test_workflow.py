@@ -117,8 +117,8 @@ def test_jobs():
     assert {"task": "file", "objective": "pbc", "size": 16, "seed": 2} not in jobs.synsets()
     assert jobs.whole_data() == []
     assert jobs.counts() == {
-        **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "distill": 24, "evaluate": 24},
-        **{"evaluate_whole_data": 0, "table": 1, "figure": 3},
+        **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "select": 18, "distill": 6},
+        **{"evaluate": 24, "evaluate_whole_data": 0, "table": 1, "figure": 3},
     }
 
 
@@ -158,9 +158,8 @@ def test_settings_are_one_text_for_one_meaning():
 def test_an_objective_gets_only_the_settings_it_uses():
     settings = {
         objective: json.loads(experiment().distill_settings(SimpleNamespace(task="here", objective=objective)))
-        for objective in ("random", "dbc", "pbc", "av_pbc")
+        for objective in ("dbc", "pbc", "av_pbc")
     }
-    assert settings["random"] == {}
     assert settings["dbc"] == settings["pbc"]
     assert set(settings["av_pbc"]) - set(settings["pbc"]) == {"weighting"}
 

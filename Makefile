@@ -17,7 +17,7 @@ READY  := $(VENV)/.installed
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run report check install test lint format readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run report check install test test-slurm lint format readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ $(READY): pyproject.toml constraints.txt
 
 test: $(READY)  ## run the tests
 	pytest
+
+test-slurm: $(READY)  ## run the workflow on a Slurm started for it (Debian, as root: packages are installed)
+	pytest -m slurm
 
 lint: $(READY)  ## check format, style, types and the workflow
 	ruff check

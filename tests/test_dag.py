@@ -42,7 +42,7 @@ RETURNS = {
 REPORT = {"table": 3, "figure": 5}  # also figure_2, which shows the synsets of av_pbc, seed 0
 PAPER = {"table": 4, "figure": 5}  # also table_4, which is made from costs
 ALL = {
-    **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "distill": 12, "evaluate": 12},
+    **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "select": 4, "distill": 8, "evaluate": 12},
     **{"evaluate_whole_data": 2, "cost": 2, **PAPER},
 }
 
@@ -93,8 +93,8 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
     [
         ("datasets", ["collect", "dataset"]),
         ("near_experts", ["collect", "dataset", "near_expert", "card"]),
-        ("synsets", ["collect", "dataset", "near_expert", "distill"]),
-        ("evaluations", ["collect", "dataset", "near_expert", "distill", "evaluate", "evaluate_whole_data", "cost"]),
+        ("synsets", ["collect", "dataset", "near_expert", "select", "distill"]),
+        ("evaluations", [rule for rule in ALL if rule not in ("card", *PAPER)]),
         ("tables", [rule for rule in ALL if rule != "figure"]),
         ("figures", [rule for rule in ALL if rule not in ("table", "cost")]),
         ("paper", list(ALL)),
@@ -133,7 +133,7 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
         ("cost", {"cost": 2, "table": 1}),
         ("near_experts/card", {"card": 2, **WHOLE}),
         ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, "table": 4, "figure": 4}),
-        ("distill", {"distill": 12, "evaluate": 12, "cost": 2, **PAPER}),
+        ("distill", {"select": 4, "distill": 8, "evaluate": 12, "cost": 2, **PAPER}),
         # one task's algorithm: its near-expert, and the two synsets that use it
         ("near_experts/td3_bc", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
         ("near_experts/checkpoint", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
@@ -166,8 +166,8 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
             "collections.own.seed",
             4,
             {
-                **{"collect": 1, "dataset": 1, "near_expert": 1, "card": 1, "distill": 6, "evaluate": 6},
-                **{"evaluate_whole_data": 1, "cost": 1, **PAPER},
+                **{"collect": 1, "dataset": 1, "near_expert": 1, "card": 1, "select": 2, "distill": 4},
+                **{"evaluate": 6, "evaluate_whole_data": 1, "cost": 1, **PAPER},
             },
         ),
     ],
@@ -179,7 +179,7 @@ def test_changing_a_setting_reruns_what_it_is_for(workflow, path, value, reruns)
 
 def test_adding_a_seed_runs_that_seed_only(workflow):
     answer = workflow.planned("--config", "seeds=[0, 1, 2]")
-    assert answer.counts == {"distill": 6, "evaluate": 6, **RETURNS}
+    assert answer.counts == {"select": 2, "distill": 4, "evaluate": 6, **RETURNS}
     assert all("/seed2/" in path or path.startswith("results/paper/") for path in answer.outputs)
 
 
@@ -213,18 +213,25 @@ def test_random_and_dbc_need_no_near_expert(tmp_path):
     config["tasks"]["first"] = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
     workflow = WorkflowCopy.make(tmp_path / "copy", config)
     assert workflow.planned().counts == {
-        **{"dataset": 1, "distill": 4, "evaluate": 4, "evaluate_whole_data": 1, "cost": 1, **PAPER}
+        **{"dataset": 1, "select": 2, "distill": 2, "evaluate": 4, "evaluate_whole_data": 1, "cost": 1, **PAPER}
     }
+
+
+def test_only_distillations_and_near_experts_use_a_gpu(finished):
+    devices = ["--forceall", "--set-resources", "distill:device=cuda", "near_expert:device=cuda"]
+    commands = [line for line in finished.planned(*devices).text.splitlines() if "--device cuda" in line]
+    assert len(commands) == ALL["distill"] + ALL["near_expert"]
+    assert not any("--objective random" in command for command in commands)
 
 
 def test_another_configfile_replaces_the_default(workflow):
     other = changed("tasks", {"third": {"dataset": {"source": "minari", "id": "obd/third-v0"}}})
     workflow.write_config({**other, "objectives": ["random"], "collections": {}}, "other.yaml")
     answer = workflow.planned("synsets", "--configfile", "other.yaml")
-    assert answer.counts == {"dataset": 1, "distill": 2}
+    assert answer.counts == {"dataset": 1, "select": 2}
     assert all("third" in path for path in answer.outputs)
     # and --config goes on top of it
-    assert workflow.planned("synsets", "--configfile", "other.yaml", "--config", "seeds=[7]").counts["distill"] == 1
+    assert workflow.planned("synsets", "--configfile", "other.yaml", "--config", "seeds=[7]").counts["select"] == 1
 
 
 @pytest.mark.parametrize(
@@ -266,7 +273,7 @@ def test_the_papers_grid(tmp_path):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
     lines = [line.split() for line in (run.stdout + run.stderr).splitlines()]
     assert {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdecimal()} == {
-        **{"dataset": 9, "near_expert": 9, "card": 9, "distill": 9 * (3 * 5 + 10) + 3 * 4 * 5},
+        **{"dataset": 9, "near_expert": 9, "card": 9, "select": 9 * 10, "distill": 9 * 3 * 5 + 3 * 4 * 5},
         # Table 1, the sizes of Table 5, the protocols of Table 2, the ensembles of Table 3
         **{"evaluate": 9 * (3 * 5 + 10) + 3 * 4 * 5 + 9 * 8 * 5 + 9 * 3 * 5, "evaluate_whole_data": 9, "cost": 9},
         **{"table": 7, "figure": 6, "all": 1, "total": 1124},

@@ -169,7 +169,7 @@ class Experiment:
         return [{"task": name} for name, task in self.config.tasks.items() if task.near_expert is not None]
 
     def synsets(self) -> list[Job]:
-        """Return the jobs of the distillation stage, random selections included."""
+        """Return the jobs that make synsets: distillations and random selections."""
         return [
             {"task": task, "objective": objective, "size": size, "seed": seed}
             for task in self.config.tasks
@@ -282,7 +282,8 @@ class Experiment:
             "dataset": len(self.tasks()),
             "near_expert": len(self.near_experts()),
             "card": len(self.near_experts()),
-            "distill": len(self.synsets()),
+            "select": sum(job["objective"] == RANDOM for job in self.synsets()),
+            "distill": sum(job["objective"] != RANDOM for job in self.synsets()),
             "evaluate": len(self.evaluations()),
             "evaluate_whole_data": len(self.whole_data()),
             "cost": len(self.costs()),
@@ -345,9 +346,7 @@ class Experiment:
         return self.config.plain(wildcards.objective) in NEED_NEAR_EXPERT
 
     def distill_settings(self, wildcards: Any) -> str:
-        """Return the settings of a distillation that its objective uses: none of them for a random selection."""
-        if wildcards.objective == RANDOM:
-            return "{}"
+        """Return the settings of a distillation that its objective uses."""
         settings = self.config.distill_settings(wildcards.task, wildcards.objective)
         unweighted = self.config.plain(wildcards.objective) in UNWEIGHTED
         return canonical(settings, exclude=["weighting"] if unweighted else [])

@@ -3,6 +3,7 @@ import os
 import sys
 
 from obd import lock
+from obd.distill import RANDOM
 from obd.errors import UserError
 from obd.report import Record
 from obd.workflow import Experiment, package_file, sources
@@ -33,11 +34,14 @@ def paths(pattern, jobs):
     return [pattern.format(**job) for job in jobs]
 
 
+MINUTE, HOUR, DAY = 1, 60, 24 * 60  # units of `runtime`
+
+
 def shown(jobs_by_rule):
     """List the files that rules make that are named, in the jobs given for each."""
     return [file for name, jobs in jobs_by_rule.items() for file in paths(getattr(rules, name).output[0], jobs)]
 
 
-def growing(mem_mb):
-    """Ask for `mem_mb` MB at the first attempt, twice as much at the second, and so on."""
-    return lambda wildcards, attempt: mem_mb * attempt
+def growing(amount):
+    """Ask for `amount` (MB, minutes) at the first attempt, twice as much at the second, and so on."""
+    return lambda wildcards, attempt: amount * attempt

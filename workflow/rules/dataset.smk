@@ -13,7 +13,7 @@ rule collect:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime="2d",
+        runtime=growing(2 * DAY),
     params:
         settings=experiment.collect_settings,
         seed=experiment.collect_seed,
@@ -41,7 +41,7 @@ rule dataset:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime="4h",
+        runtime=growing(4 * HOUR),
     params:
         settings=experiment.dataset_settings,
         collection=lambda wildcards, input: [f"--collection {os.path.dirname(file)}" for file in input.collection],

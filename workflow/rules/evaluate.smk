@@ -15,7 +15,7 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime="12h",
+        runtime=growing(12 * HOUR),
     params:
         settings=experiment.evaluate_settings,
     message:
@@ -41,7 +41,7 @@ rule evaluate_whole_data:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime="1d",
+        runtime=growing(DAY),
     params:
         settings=experiment.whole_data_settings,
     message:
@@ -68,7 +68,7 @@ rule cost:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime="1d",
+        runtime=growing(DAY),
     params:
         settings=experiment.cost_settings,
     message:

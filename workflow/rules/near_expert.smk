@@ -18,14 +18,16 @@ rule near_expert:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime="3d",
+        runtime=growing(3 * DAY),
+        gpu=0,
+        device="cpu",
     params:
         settings=experiment.near_expert_settings,
     message:
         "Near-expert of {wildcards.task}"
     shell:
         "obd near-expert --dataset {input.dataset:q} --settings {params.settings:q} "
-        "--out {output.near_expert:q} --log {log:q} --threads {threads}"
+        "--out {output.near_expert:q} --log {log:q} --threads {threads} --device {resources.device}"
 
 
 rule card:
@@ -44,7 +46,7 @@ rule card:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime="1h",
+        runtime=growing(HOUR),
     params:
         settings=experiment.card_settings,
     message:

@@ -18,7 +18,7 @@ rule table:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime="30m",
+        runtime=growing(30 * MINUTE),
     params:
         settings=experiment.table_settings,
     message:
@@ -45,7 +45,7 @@ rule figure:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime="30m",
+        runtime=growing(30 * MINUTE),
     params:
         settings=experiment.figure_settings,
     message:

@@ -1,0 +1,73 @@
+"""What Snakemake itself costs on a large grid: the real job graph, with jobs that write empty outputs at once.
+
+The paper's grid, or the same with more seeds, is planned, run on the local executor, and planned again when all is
+there; printed are seconds, jobs per second and the peak memory of Snakemake. The first row, its start, is in all rows.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from obd.settings import load_yaml, merge
+from obd.workflow import Experiment
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+# a function of the shell comes before every program on the PATH
+STUB = """() {
+    local stage=$1 out
+    while (($#)); do [[ $1 != --out ]] || out=$2; shift; done
+    : > "$out"; : > "${out%.*}.json"
+    case $stage in
+        distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
+        table) : > "${out%.*}.md"; : > "${out%.*}.tex"; : > "${out%.*}.html" ;;
+        figure) : > "${out%.*}.pdf" ;;
+    esac
+}"""
+
+
+def measured(folder: Path, *options: str) -> tuple[float, float, float]:
+    """Run Snakemake in a folder; returns seconds, seconds of CPU (jobs included) and peak MB."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", REPOSITORY / "Snakefile", "--directory", folder]
+    command += ["--configfile", folder / "config.json", "--workflow-profile", REPOSITORY / "profiles/default", *options]
+    start = time.perf_counter()
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=os.environ | {"BASH_FUNC_obd%%": STUB}, stdout=log, stderr=log)
+        _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit((folder / "log").read_text()[-3000:])
+    return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, help="seeds of distillations and selections (default: the paper's)")
+    parser.add_argument("--cores", default="64", help="jobs that Snakemake may run side by side (default 64)")
+    arguments = parser.parse_args()
+    config = load_yaml(REPOSITORY / "config/paper.yaml")
+    if arguments.seeds:
+        config = merge(config, {key: [*range(arguments.seeds)] for key in ("seeds", "random_seeds")})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "config.json").write_text(json.dumps(config))
+        jobs = sum(Experiment.load([folder / "config.json"]).counts().values())
+        print(
+            f"{jobs} jobs, up to {arguments.cores} side by side\n{'':22} {'s':>7} {'CPU s':>7} {'jobs/s':>7} {'MB':>6}"
+        )
+        for what, options in {
+            "start (list of rules)": ["--list-rules"],
+            "plan": ["--dry-run", "--quiet"],
+            "run": ["--quiet", "--cores", arguments.cores],
+            "plan when all is there": ["--dry-run", "--quiet"],
+        }.items():
+            seconds, cpu, memory = measured(folder, *options)
+            rate = f"{jobs / seconds:7.1f}" if what == "run" else f"{'':7}"
+            print(f"{what:22} {seconds:7.1f} {cpu:7.1f} {rate} {memory:6.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

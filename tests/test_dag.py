@@ -34,8 +34,8 @@ CONFIG = {
     "whole_data": {"policies": 2, "clone": {"steps": 5, "batch_size": 16}},
     "report": {"tables": ["table_1"], "figures": ["figure_1", "policy_spread", "figure_2"]},
 }
-RETURNS_REPORT = {"table": 1, "figure": 2}  # from returns alone
-REPORT = {"table": 1, "figure": 3}  # figure_2 shows the synsets of av_pbc, seed 0
+RETURNS_REPORT = {"table": 1, "figure": 2, "summary": 1}  # from returns alone
+REPORT = {"table": 1, "figure": 3, "summary": 1}  # figure_2 shows the synsets of av_pbc, seed 0
 ALL = {
     **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "distill": 12, "evaluate": 12},
     **{"evaluate_whole_data": 2, **REPORT},
@@ -79,7 +79,7 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
     again = finished.snakemake()
     assert again.code == 0
     assert "Nothing to be done" in again.text
-    for job in ("collections/own", "datasets/first", "near_experts/first/card", "synsets/first/dbc/n8/seed1"):
+    for job in ("collections/own", "near_experts/first/card", "synsets/first/dbc/n8/seed1"):
         assert (finished.folder / f"timings/{job}.tsv").is_file(), job
 
 
@@ -90,8 +90,8 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
         ("near_experts", ["collect", "dataset", "near_expert", "card"]),
         ("synsets", ["collect", "dataset", "near_expert", "distill"]),
         ("evaluations", ["collect", "dataset", "near_expert", "distill", "evaluate", "evaluate_whole_data"]),
-        ("tables", [rule for rule in ALL if rule != "figure"]),
-        ("figures", [rule for rule in ALL if rule != "table"]),
+        ("tables", [rule for rule in ALL if rule not in ("figure", "summary")]),
+        ("figures", [rule for rule in ALL if rule not in ("table", "summary")]),
         ("paper", list(ALL)),
     ],
 )
@@ -119,9 +119,9 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
         ("cli", {}),
         ("config", {}),
         ("datasets/d4rl", {}),  # no task reads such a file
-        ("figures", {"figure": 3}),
-        ("rendering", {"figure": 3}),
-        ("tables", {"table": 1}),
+        ("figures", {"figure": 3, "summary": 1}),
+        ("rendering", {"figure": 3, "summary": 1}),
+        ("tables", {"table": 1, "summary": 1}),
         ("statistics", REPORT),
         ("display", REPORT),  # colours and names
         ("report", {}),
@@ -142,7 +142,7 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
 @pytest.mark.parametrize(
     ("path", "value", "reruns"),
     [
-        ("report.table.digits", 2, {"table": 1}),
+        ("report.table.digits", 2, {"table": 1, "summary": 1}),
         ("report.figure.dpi", 100, {"figure": 3}),
         ("card.episodes", 12, {"card": 2, **RETURNS_REPORT}),
         ("evaluate.episodes", 3, {"evaluate": 12, **RETURNS_REPORT}),
@@ -243,8 +243,32 @@ def test_the_papers_grid(tmp_path):
     lines = [line.split() for line in (run.stdout + run.stderr).splitlines()]
     assert {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdecimal()} == {
         **{"dataset": 9, "near_expert": 9, "card": 9, "distill": 9 * (3 * 5 + 10), "evaluate": 9 * (3 * 5 + 10)},
-        **{"evaluate_whole_data": 9, "table": 1, "figure": 3, "all": 1, "total": 491},
+        **{"evaluate_whole_data": 9, "table": 1, "figure": 3, "summary": 1, "all": 1, "total": 492},
     }
+
+
+def test_datasets_are_shared_between_workflows(finished, tmp_path):
+    """By Snakemake's cache, which does not look at wildcards: two tasks that differ in name only are two datasets."""
+    config = copy.deepcopy(CONFIG)
+    config["tasks"] = {"first": config["tasks"]["first"], "twin": config["tasks"]["first"]}
+    (tmp_path / "cache").mkdir()
+    made = []
+    for name in ("one", "two"):
+        workflow = finished.duplicate(tmp_path / name)
+        for folder in ("results", ".snakemake"):
+            subprocess.run(["rm", "-r", workflow.folder / folder], check=True)
+        workflow.write_config(config)
+        command = [sys.executable, "-m", "snakemake", "near_experts", "--cache", "dataset", "near_expert"]
+        environment = {**os.environ, "SNAKEMAKE_OUTPUT_CACHE": str(tmp_path / "cache"), "PYTHONPATH": "src"}
+        run = subprocess.run(command, cwd=workflow.folder, env=environment, capture_output=True, text=True, check=True)
+        assert ("obd dataset" in run.stderr and "obd near-expert" in run.stderr) == (name == "one"), run.stderr
+        files = [file for file in workflow.folder.glob("results/*/*/*.*") if file.is_symlink()]
+        made.append({file.relative_to(workflow.folder): file.read_bytes() for file in files})
+        assert workflow.planned("near_experts").counts == {}
+    assert len(made[0]) == 8
+    datasets = [made[0][Path(f"results/datasets/{task}/dataset.npz")] for task in ("first", "twin")]
+    assert datasets[0] != datasets[1]
+    assert made[0] == made[1]
 
 
 def test_lint(finished):
@@ -262,8 +286,10 @@ def test_every_rule_states_log_benchmark_and_resources():
     for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
         for rule in file.read_text().split("\nrule ")[1:]:
             if "shell:" in rule:
-                for part in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "message:", "conda:"):
+                for part in ("log:", "threads:", "mem_mb=", "runtime=", "message:", "conda:"):
                     assert part in rule, (rule.split(":")[0], part)
+                # Snakemake's cache takes no rule with a benchmark
+                assert ("benchmark:" in rule) != rule.startswith(("dataset:", "near_expert:"))
 
 
 def test_profiles_hold_options_that_snakemake_knows():

@@ -118,7 +118,7 @@ def test_jobs():
     assert jobs.whole_data() == []
     assert jobs.counts() == {
         **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "distill": 24, "evaluate": 24},
-        **{"evaluate_whole_data": 0, "table": 1, "figure": 3},
+        **{"evaluate_whole_data": 0, "table": 1, "figure": 3, "summary": 1},
     }
 
 

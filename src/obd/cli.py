@@ -18,6 +18,7 @@ STAGES = {
     "evaluate": ("obd.evaluate", "Train policies on a synset (or a whole dataset) and record their returns."),
     "table": ("obd.tables", "Make a table from evaluation files."),
     "figure": ("obd.figures", "Make a figure from evaluation files."),
+    "summary": ("obd.summary", "Write mean scores and learning curves for programs."),
     "check": ("obd.workflow", "Check a configuration file."),
 }
 

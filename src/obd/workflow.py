@@ -220,6 +220,7 @@ class Experiment:
             "evaluate_whole_data": len(self.whole_data()),
             "table": len(self.tables()),
             "figure": len(self.figures()),
+            "summary": 1,
         }
 
     # ---- what the jobs of each rule use, in the order of the data path ----

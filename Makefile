@@ -12,12 +12,13 @@ ARGS    ?=                  # anything else for snakemake, e.g. ARGS=--dry-run
 PYTHON := $(strip $(PYTHON))
 VENV   := $(strip $(VENV))
 READY  := $(VENV)/.installed
+STAGES := datasets near_experts synsets evaluations paper
 
 # the environment's own programs first, for make and for the jobs it starts
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run report check install test test-slurm lint format readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml report check install test test-slurm lint format readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -30,6 +31,22 @@ dry-run: $(READY)  ## say what `make run` would do, and why
 
 report: $(READY)  ## write results/report.html: tables and figures of the finished run, settings, versions, run times
 	snakemake --report results/report.html --configfile $(CONFIG)
+
+# DVC knows config.yaml only; its guards: Snakemake takes results for its own only if DVC finds them to be what dvc.lock
+# says for these settings and sources, and DVC records only what Snakemake has nothing to do about
+pull: $(READY)  ## fetch the results that DVC keeps; Snakemake then takes them for up to date
+	dvc pull
+	@dvc status --quiet || { dvc status; echo "error: dvc.lock is not about these settings and sources (above); Snakemake was told nothing" >&2; exit 1; }
+	snakemake all --touch --forceall --quiet
+
+commit-results: $(READY)  ## let DVC record the finished results of config.yaml; then `git add dvc.lock` and `dvc push`
+	@mkdir -p $(addprefix results/,collections $(STAGES))
+	@snakemake all --dry-run 2>&1 | grep -q 'Nothing to be done' || { echo "error: results are not up to date: make run, or make dry-run to see why" >&2; exit 1; }
+	dvc commit --force
+
+prune: $(READY)  ## delete results that config.yaml no longer names: Snakemake leaves them, and DVC would keep them
+	@snakemake all --summary 2>/dev/null | cut -f1 | grep '^results/' > .snakemake/named
+	@find $(wildcard $(addprefix results/,$(STAGES))) -type f | grep -vxFf .snakemake/named | xargs -r rm -v
 
 check: $(READY)  ## check the configuration file
 	obd check $(CONFIG)
@@ -62,6 +79,9 @@ format: $(READY)  ## bring every file into the project's format
 
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py
+
+dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc_stages.py and the imports of the sources
+	python workflow/dvc_stages.py
 
 constraints: $(READY)  ## write the versions installed now into constraints.txt
 	@{ sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new

@@ -34,13 +34,11 @@ CONFIG = {
     "whole_data": {"policies": 2, "clone": {"steps": 5, "batch_size": 16}},
     "cost_repeats": 2,
 }
-WHOLE = {"table": 1, "figure": 2}  # show whole datasets too: table_1, figure_1, policy_spread
-RETURNS = {
-    "table": 3,
-    "figure": 4,
-}  # also those of synsets alone: aggregates, variance, performance_profiles, precision
-REPORT = {"table": 3, "figure": 5}  # also figure_2, which shows the synsets of av_pbc, seed 0
-PAPER = {"table": 4, "figure": 5}  # also table_4, which is made from costs
+WHOLE = {"table": 1, "figure": 2, "summary": 1}  # show whole datasets too: table_1, figure_1, policy_spread
+# also those of synsets alone: aggregates, variance, performance_profiles, precision
+RETURNS = {"table": 3, "figure": 4, "summary": 1}
+REPORT = {"table": 3, "figure": 5, "summary": 1}  # also figure_2, which shows the synsets of av_pbc, seed 0
+PAPER = {"table": 4, "figure": 5, "summary": 1}  # also table_4, which is made from costs
 ALL = {
     **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "select": 4, "distill": 8, "evaluate": 12},
     **{"evaluate_whole_data": 2, "cost": 2, **PAPER},
@@ -84,7 +82,7 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
     again = finished.snakemake()
     assert again.code == 0
     assert "Nothing to be done" in again.text
-    for job in ("collections/own", "datasets/first", "near_experts/first/card", "synsets/first/dbc/n8/seed1"):
+    for job in ("collections/own", "near_experts/first/card", "synsets/first/dbc/n8/seed1"):
         assert (finished.folder / f"timings/{job}.tsv").is_file(), job
 
 
@@ -95,8 +93,8 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
         ("near_experts", ["collect", "dataset", "near_expert", "card"]),
         ("synsets", ["collect", "dataset", "near_expert", "select", "distill"]),
         ("evaluations", [rule for rule in ALL if rule not in ("card", *PAPER)]),
-        ("tables", [rule for rule in ALL if rule != "figure"]),
-        ("figures", [rule for rule in ALL if rule not in ("table", "cost")]),
+        ("tables", [rule for rule in ALL if rule not in ("figure", "summary")]),
+        ("figures", [rule for rule in ALL if rule not in ("table", "cost", "summary")]),
         ("paper", list(ALL)),
     ],
 )
@@ -124,15 +122,16 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
         ("cli", {}),
         ("config", {}),
         ("datasets/d4rl", {}),  # no task reads such a file
-        ("figures", {"figure": 5}),
-        ("rendering", {"figure": 5}),
-        ("tables", {"table": 4}),
+        ("figures", {"figure": 5, "summary": 1}),
+        ("rendering", {"figure": 5, "summary": 1}),
+        ("tables", {"table": 4, "summary": 1}),
         ("statistics", PAPER),
         ("display", PAPER),  # colours and names
+        ("summary", {"summary": 1}),
         ("report", {}),
         ("cost", {"cost": 2, "table": 1}),
         ("near_experts/card", {"card": 2, **WHOLE}),
-        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, "table": 4, "figure": 4}),
+        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, **PAPER, "figure": 4}),
         ("distill", {"select": 4, "distill": 8, "evaluate": 12, "cost": 2, **PAPER}),
         # one task's algorithm: its near-expert, and the two synsets that use it
         ("near_experts/td3_bc", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
@@ -148,7 +147,7 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
 @pytest.mark.parametrize(
     ("path", "value", "reruns"),
     [
-        ("report.table.digits", 2, {"table": 4}),
+        ("report.table.digits", 2, {"table": 4, "summary": 1}),
         ("cost_repeats", 3, {"cost": 2, "table": 1}),
         ("report.figure.dpi", 100, {"figure": 5}),
         ("card.episodes", 12, {"card": 2, **WHOLE}),
@@ -276,8 +275,32 @@ def test_the_papers_grid(tmp_path):
         **{"dataset": 9, "near_expert": 9, "card": 9, "select": 9 * 10, "distill": 9 * 3 * 5 + 3 * 4 * 5},
         # Table 1, the sizes of Table 5, the protocols of Table 2, the ensembles of Table 3
         **{"evaluate": 9 * (3 * 5 + 10) + 3 * 4 * 5 + 9 * 8 * 5 + 9 * 3 * 5, "evaluate_whole_data": 9, "cost": 9},
-        **{"table": 7, "figure": 6, "all": 1, "total": 1124},
+        **{"table": 7, "figure": 6, "summary": 1, "all": 1, "total": 1125},
     }
+
+
+def test_datasets_are_shared_between_workflows(finished, tmp_path):
+    """By Snakemake's cache, which does not look at wildcards: two tasks that differ in name only are two datasets."""
+    config = copy.deepcopy(CONFIG)
+    config["tasks"] = {"first": config["tasks"]["first"], "twin": config["tasks"]["first"]}
+    (tmp_path / "cache").mkdir()
+    made = []
+    for name in ("one", "two"):
+        workflow = finished.duplicate(tmp_path / name)
+        for folder in ("results", ".snakemake"):
+            subprocess.run(["rm", "-r", workflow.folder / folder], check=True)
+        workflow.write_config(config)
+        command = [sys.executable, "-m", "snakemake", "near_experts", "--cache", "dataset", "near_expert"]
+        environment = {**os.environ, "SNAKEMAKE_OUTPUT_CACHE": str(tmp_path / "cache"), "PYTHONPATH": "src"}
+        run = subprocess.run(command, cwd=workflow.folder, env=environment, capture_output=True, text=True, check=True)
+        assert run.stderr.count("to cache") == (8 if name == "one" else 0), run.stderr
+        files = [file for file in workflow.folder.glob("results/*/*/*.*") if file.is_symlink()]
+        made.append({file.relative_to(workflow.folder): file.read_bytes() for file in files})
+        assert workflow.planned("near_experts").counts == {}
+    assert len(made[0]) == 8
+    datasets = [made[0][Path(f"results/datasets/{task}/dataset.npz")] for task in ("first", "twin")]
+    assert datasets[0] != datasets[1]
+    assert made[0] == made[1]
 
 
 def test_lint(finished):
@@ -295,8 +318,10 @@ def test_every_rule_states_log_benchmark_and_resources():
     for file in (REPOSITORY / "workflow/rules").glob("*.smk"):
         for rule in file.read_text().split("\nrule ")[1:]:
             if "shell:" in rule:
-                for part in ("log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "message:", "conda:"):
+                for part in ("log:", "threads:", "mem_mb=", "runtime=", "message:", "conda:"):
                     assert part in rule, (rule.split(":")[0], part)
+                # Snakemake's cache takes no rule with a benchmark
+                assert ("benchmark:" in rule) != rule.startswith(("dataset:", "near_expert:"))
 
 
 def test_profiles_hold_options_that_snakemake_knows():

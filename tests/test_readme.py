@@ -16,10 +16,9 @@ def test_the_table_of_a_page_is_the_published_one(page, folder):
     assert "Av-PBC" in shown
 
 
-PAGES = ["README.md", "benchmarks/README.md", "data/README.md", "results/README.md"]
-
-
-@pytest.mark.parametrize("page", [*PAGES, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
+@pytest.mark.parametrize(
+    "page", [str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("[bdr]*/*.md")]]
+)
 def test_links_inside_the_repository_lead_somewhere(page):
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())

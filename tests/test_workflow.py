@@ -124,7 +124,7 @@ def test_jobs():
     assert jobs.whole_data() == []
     assert jobs.counts() == {
         **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "select": 18, "distill": 6, "evaluate": 24},
-        **{"evaluate_whole_data": 0, "cost": 0, "table": 3, "figure": 6},
+        **{"evaluate_whole_data": 0, "cost": 0, "table": 3, "figure": 6, "summary": 1},
     }
 
 

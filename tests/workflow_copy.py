@@ -22,6 +22,7 @@ from pathlib import Path
 BESIDE = {
     "collect": [],
     "distill": ["synset.json", "metrics.csv", "metrics.json"],
+    "summary": ["{stem}.json", "metrics.json"],
     "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
     "figure": ["{stem}.json", "{stem}.pdf"],
 }

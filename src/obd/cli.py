@@ -19,6 +19,7 @@ STAGES = {
     "cost": ("obd.cost", "Time the training on a whole dataset and on a synset."),
     "table": ("obd.tables", "Make a table from evaluation files."),
     "figure": ("obd.figures", "Make a figure from evaluation files."),
+    "summary": ("obd.summary", "Write mean scores and learning curves for programs."),
     "check": ("obd.workflow", "Check a configuration file."),
 }
 

@@ -289,6 +289,7 @@ class Experiment:
             "cost": len(self.costs()),
             "table": len(self.tables()),
             "figure": len(self.figures()),
+            "summary": 1,
         }
 
     # ---- what the jobs of each rule use, in the order of the data path ----

@@ -34,8 +34,7 @@ rule dataset:
         metadata="results/datasets/{task}/dataset.json",
     log:
         "logs/datasets/{task}.log",
-    benchmark:
-        "timings/datasets/{task}.tsv"
+    # no benchmark: Snakemake keeps a rule that has one out of its cache (--cache); the .json has the seconds
     conda:
         "../../environment.yml"
     threads: 1
@@ -43,12 +42,14 @@ rule dataset:
         mem_mb=growing(4000),
         runtime=growing(4 * HOUR),
     params:
+        # not the wildcard itself: the cache knows a job by its command, params and inputs
+        task="{task}",
         settings=experiment.dataset_settings,
         collection=lambda wildcards, input: [f"--collection {os.path.dirname(file)}" for file in input.collection],
     message:
         "Dataset of {wildcards.task}"
     shell:
-        "obd dataset --task {wildcards.task} {params.collection} --settings {params.settings:q} "
+        "obd dataset --task {params.task} {params.collection} --settings {params.settings:q} "
         "--out {output.dataset:q} --log {log:q} --threads {threads}"
 
 

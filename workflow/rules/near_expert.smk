@@ -9,8 +9,7 @@ rule near_expert:
         metadata="results/near_experts/{task}/near_expert.json",
     log:
         "logs/near_experts/{task}/near_expert.log",
-    benchmark:
-        "timings/near_experts/{task}/near_expert.tsv"
+    # no benchmark: Snakemake keeps a rule that has one out of its cache (--cache); the .json has the seconds
     # most of the rest waits for it
     priority: 10
     conda:

@@ -55,6 +55,34 @@ rule figure:
         "--out {output.png:q} --log {log:q} --threads {threads} {input.shown:q}"
 
 
+# plain numbers for programs: what `dvc metrics show` and `dvc plots show` read
+rule summary:
+    input:
+        shown=shown(experiment.shown_in_table("table_1")),
+        code=[*sources("obd.summary"), package_file("paper_numbers.csv")],
+    output:
+        curves="results/paper/learning_curves.csv",
+        metadata="results/paper/learning_curves.json",
+        metrics="results/paper/metrics.json",
+    log:
+        "logs/paper/summary.log",
+    benchmark:
+        "timings/paper/summary.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30 * MINUTE),
+    params:
+        settings=experiment.table_settings,
+    message:
+        "Mean scores and learning curves"
+    shell:
+        "obd summary --settings {params.settings:q} "
+        "--out {output.curves:q} --log {log:q} --threads {threads} {input.shown:q}"
+
+
 rule tables:
     input:
         [paths(file, experiment.tables()) for file in rules.table.output],
@@ -73,5 +101,6 @@ rule paper:
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.summary.output,
     message:
         "All tables and figures are there"

@@ -1,0 +1,97 @@
+"""Write dvc.yaml: ``make dvc-yaml``. What a stage of DVC depends on is found by following imports, as in the rules."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from obd.workflow import sources
+
+ROOT = Path(__file__).resolve().parents[1]
+HEADER = """\
+# Written by `make dvc-yaml` from workflow/dvc_stages.py: change that.
+#
+# The results as DVC keeps them: one stage per stage of the workflow, each run by Snakemake, which knows what is up to
+# date inside it. `persist: true` leaves the old results in place for it to compare; DVC would delete them first.
+"""
+GRID = [
+    "tasks",
+    "objectives",
+    "variants",
+    "synset_sizes",
+    "size_study",
+    "seeds",
+    "random_seeds",
+]  # which jobs there are
+# every stage's jobs are made by these: an edit runs Snakemake, which then decides
+WORKFLOW = ["Snakefile", "workflow/rules/common.smk", "src/obd/config.py", "src/obd/workflow.py"]
+
+# stage: what it makes, sections of config.yaml, rule files, modules, results and other files it reads
+STAGES = {
+    "datasets": (
+        "transitions of every task",
+        ["tasks", "collections"],
+        ["dataset"],
+        ["datasets.stage", "datasets.collect"],
+        ["data"],
+    ),
+    "near_experts": (
+        "policies and critics, and their evaluation",
+        ["tasks", "card"],
+        ["near_expert"],
+        ["near_experts.stage", "near_experts.card"],
+        ["data", "results/datasets"],
+    ),
+    "synsets": (
+        "distilled and random pairs",
+        [*GRID, "distill", "overrides"],
+        ["distill"],
+        ["distill"],
+        ["results/datasets", "results/near_experts"],
+    ),
+    "evaluations": (
+        "returns of policies trained on the synsets and on whole datasets",
+        [*GRID, "evaluate", "protocols", "whole_data", "cost_repeats", "overrides"],
+        ["evaluate"],
+        ["evaluate", "cost"],
+        ["results/datasets", "results/synsets"],
+    ),
+    "paper": (
+        "tables, figures and a summary of them",
+        [*GRID, "protocols", "whole_data", "cost_repeats", "report"],
+        ["paper", "report"],
+        ["tables", "figures", "summary"],
+        ["src/obd/paper_numbers.csv", "results/evaluations", "results/near_experts", "results/synsets"],
+    ),
+}
+CURVES = "results/paper/learning_curves.csv"
+SUMMARY = {
+    "metrics": ["results/paper/metrics.json"],
+    "plots": [{CURVES: {"x": "step", "y": "mean", "template": "learning_curves", "title": "Score"}}],
+}
+
+
+def stage(name: str) -> dict[str, Any]:
+    """Return a stage as dvc.yaml has it."""
+    description, sections, rules, modules, read = STAGES[name]
+    code = {file for module in modules for file in sources(f"obd.{module}")}
+    deps = {*WORKFLOW, *(f"workflow/rules/{rule}.smk" for rule in rules), *code, *read}
+    folders = [f"results/{name}", *(["results/collections"] if name == "datasets" else [])]
+    return {
+        "desc": description,
+        "cmd": f"mkdir -p {' '.join(folders)} && snakemake {name}",  # DVC wants a folder even if no job needs it
+        "params": [{"config.yaml": sections}],
+        "deps": sorted(deps),
+        "outs": [{folder: {"persist": True}} for folder in folders],
+    }
+
+
+def text() -> str:
+    """Return dvc.yaml; the working directory must be the repository's root."""
+    data = {"stages": {name: stage(name) for name in STAGES}, **SUMMARY}
+    dumped: str = yaml.safe_dump(data, sort_keys=False, width=120)
+    return HEADER + dumped
+
+
+if __name__ == "__main__":
+    (ROOT / "dvc.yaml").write_text(text())

@@ -204,7 +204,7 @@ def test_a_missing_file(capsys):
     assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 95), ("config/paper.yaml", 1123)])
+@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 96), ("config/paper.yaml", 1124)])
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     result = CliRunner().invoke(command, [name])

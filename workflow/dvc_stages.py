@@ -14,15 +14,8 @@ HEADER = """\
 # The results as DVC keeps them: one stage per stage of the workflow, each run by Snakemake, which knows what is up to
 # date inside it. `persist: true` leaves the old results in place for it to compare; DVC would delete them first.
 """
-GRID = [
-    "tasks",
-    "objectives",
-    "variants",
-    "synset_sizes",
-    "size_study",
-    "seeds",
-    "random_seeds",
-]  # which jobs there are
+# which jobs there are
+GRID = ["tasks", "objectives", "variants", "synset_sizes", "size_study", "seeds", "random_seeds"]
 # every stage's jobs are made by these: an edit runs Snakemake, which then decides
 WORKFLOW = ["Snakefile", "workflow/rules/common.smk", "src/obd/config.py", "src/obd/workflow.py"]
 

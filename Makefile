@@ -18,7 +18,7 @@ STAGES := datasets near_experts synsets evaluations paper
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml report check install test test-slurm lint format readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml report check install test test-slow test-slurm lint format readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ $(READY): pyproject.toml constraints.txt
 
 test: $(READY)  ## run the tests
 	pytest
+
+test-slow: $(READY)  ## run the tests that take longest: real stages under DVC, `dvc exp run`, S3
+	pytest -m slow
 
 test-slurm: $(READY)  ## run the workflow on a Slurm started for it (Debian, as root: packages are installed)
 	pytest -m slurm

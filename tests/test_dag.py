@@ -321,7 +321,7 @@ def test_every_rule_states_log_benchmark_and_resources():
                 for part in ("log:", "threads:", "mem_mb=", "runtime=", "message:", "conda:"):
                     assert part in rule, (rule.split(":")[0], part)
                 # Snakemake's cache takes no rule with a benchmark
-                assert ("benchmark:" in rule) != rule.startswith(("dataset:", "near_expert:"))
+                assert ("\n    benchmark:" in rule) != rule.startswith(("dataset:", "near_expert:"))
 
 
 def test_profiles_hold_options_that_snakemake_knows():

@@ -212,13 +212,15 @@ def test_results_of_other_settings_are_not_taken_for_these(project):
     assert "dvc.lock is not about these settings" in project.make_target("pull", code=2)
 
 
+@pytest.mark.slow
 def test_an_experiment_reruns_what_its_setting_is_for(project):
     before = project.dates()
     said = project.run("dvc", "exp", "run", "-S", "config.yaml:distill.outer.learning_rate=0.2")
     assert re.findall(r"Running stage '(\w+)'", said) == ["synsets", "evaluations", "paper"]
     assert project.agrees()
     written = {path for path, date in project.dates().items() if date != before[path]}
-    assert written == {path for path in before if "/dbc/" in path or "/paper/" in path}
+    # pretended returns have the same bytes whatever the synset, so Snakemake keeps the table
+    assert written == {path for path in before if "/dbc/" in path}
 
 
 def test_results_no_longer_named_are_pruned(project):
@@ -229,6 +231,7 @@ def test_results_no_longer_named_are_pruned(project):
     assert "results/synsets/pendulum/random/n4/seed0/synset.npz" in left
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("moto_server") is None, reason="needs moto: pip install '.[s3-test]'")
 def test_s3(project, tmp_path):
     with socket.socket() as free:

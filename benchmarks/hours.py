@@ -1,7 +1,7 @@
-"""What an experiment costs: hours of one CPU core by stage, from its configuration and measured seconds per unit of work.
+"""What an experiment costs: hours of one CPU core by stage, from its configuration and measured seconds per step.
 
-The defaults were measured on one core of a 2-core Xeon (no GPU) by `meta_gradient.py`, `evaluation.py` and short trainings
-at the paper's sizes, on HalfCheetah; episodes count as 1000 steps. Measure yours, and give seconds on a GPU for its hours.
+The defaults were measured on one core of a 2-core Xeon (no GPU) by `meta_gradient.py`, `evaluation.py` and short
+trainings at the paper's sizes, on HalfCheetah; episodes count as 1000 steps. Give your own machine's, or a GPU's.
 """
 
 import argparse

@@ -43,6 +43,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 SlurmdTimeout=10
+SchedulerParameters=sched_interval=5,bf_interval=5
 KillWait=5
 MinJobAge=3600
 PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE

@@ -24,7 +24,7 @@ SMALL = {
     "synset_sizes": [16],
     "seeds": [0, 1],
     "random_seeds": None,
-    "distill": {"steps": 400, "snapshot_every": 200, "outer": {"batch_size": 64}},
+    "distill": {"steps": 400, "snapshot_every": 200, "inner": {"steps": 30}, "outer": {"batch_size": 64}},
     "evaluate": {"policies": 2, "episodes": 1},
     "card": {"episodes": 10},
     "report": {"tables": ["table_1"], "figures": ["figure_1"]},
@@ -85,7 +85,7 @@ def test_a_cancelled_job_and_a_dead_node_cost_nothing_but_time(tmp_path):
             reached = {}  # seed -> outer step
             for disturb in (cluster.cancel, cluster.crash):
                 ready = functools.partial(halfway, remote, {0, 1} - set(reached))
-                slurm_cluster.wait_for("a distillation", lambda ready=ready: run.poll() is not None or ready(), 400)
+                slurm_cluster.wait_for("a distillation", lambda ready=ready: run.poll() is not None or ready(), 1200)
                 assert run.poll() is None, (tmp_path / "log").read_text()
                 seed = ready()[0]
                 job = next(
@@ -96,7 +96,7 @@ def test_a_cancelled_job_and_a_dead_node_cost_nothing_but_time(tmp_path):
                 disturb(job)
                 crashed = job  # the last of the two
                 reached[seed] = step(remote, seed)
-            assert run.wait(900) == 0, (tmp_path / "log").read_text()
+            assert run.wait(1200) == 0, (tmp_path / "log").read_text()
         finally:
             run.send_signal(signal.SIGKILL)
             run.wait()

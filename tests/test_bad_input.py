@@ -481,8 +481,12 @@ def test_every_free_text_in_a_rule_is_quoted():
     """Wildcards and numbers are constrained to names of the configuration, and need none."""
     repository = Path(__file__).parents[1]
     names = {"table", "figure", "task", "collection", "objective", "size", "seed", "protocol"}
-    plain = {f"wildcards.{name}" for name in names} | {"threads", "resources.device", "params.seed"}
-    plain |= {"params.collection", "params.near_expert"}  # an option and a path of names, or nothing
+    plain = {f"wildcards.{name}" for name in names} | {"threads", "resources.device", "params.seed", "params.task"}
+    plain |= {
+        "resources.checkpoint_minutes",
+        "params.collection",
+        "params.near_expert",
+    }  # the last two: an option and a path of names, or nothing
     found = []
     for file in (repository / "workflow/rules").glob("*.smk"):
         for shell in re.findall(r"shell:\n((?: +\".*\"\n)+)", file.read_text()):

@@ -31,7 +31,9 @@ CONFIG = {
     },
     "collections": {},
     "objectives": ["random", "dbc"],
+    "variants": {},
     "synset_sizes": [4],
+    "size_study": None,
     "seeds": [0],
     "random_seeds": [0],
     "distill": {
@@ -39,12 +41,14 @@ CONFIG = {
         "outer": {"learning_rate": 0.1, "batch_size": 8},
     },
     "overrides": [],
+    "protocols": {},
+    "cost_repeats": None,
     "evaluate": {"policies": 1, "episodes": 1, "clone": {"architecture": "mlp_2", "steps": 2}},
     "whole_data": None,
     "card": {},
     "report": {"tables": ["table_1"], "figures": []},
 }
-ALL = {"dataset": 1, "distill": 2, "evaluate": 2, "table": 1, "summary": 1}
+ALL = {"dataset": 1, "select": 1, "distill": 1, "evaluate": 2, "table": 1, "summary": 1}
 
 
 def parameters(stage):

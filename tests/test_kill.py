@@ -77,7 +77,7 @@ def data(folder: Path) -> dict[str, str]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "said.txt"):
         if path.suffix == ".json" and path.name != "collection.json" and "own" not in path.parts:
             metadata = files.read_json(path)
-            for key in ("seconds", "metadata_sha256"):
+            for key in ("seconds", "seconds_per_step", "metadata_sha256"):
                 metadata.pop(key, None)
             metadata.get("training", {}).pop("seconds", None)
             found[str(path.relative_to(folder))] = json.dumps(metadata, sort_keys=True)

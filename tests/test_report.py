@@ -40,7 +40,7 @@ def test_the_report_shows_results_with_captions_from_their_files(page):
 
 
 def test_the_report_describes_the_experiment(page):
-    for part in ("near_expert 2", "<td>torch</td><td>ccc, ddd, eee, fff, nnn, ttt</td>", "snapshot_every: 10"):
+    for part in ("near_expert 2", "<td>torch</td><td>ccc, ddd, eee, fff, nnn, sss, ttt</td>", "snapshot_every: 10"):
         assert part in page, part
     assert "reward_scale: 1.0" in page  # a default
 

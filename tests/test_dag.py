@@ -45,14 +45,19 @@ ALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The workflow after a whole run."""
-    workflow = WorkflowCopy.make(tmp_path_factory.mktemp("dag") / "finished", CONFIG)
+def write_inputs(workflow: WorkflowCopy) -> None:
+    """Write the files outside the results that `CONFIG` names; stages that pretend do not read them."""
     data = workflow.folder / "data/obd/first-v0/data"
     data.mkdir(parents=True)
     for file in (data / "main_data.hdf5", data / "metadata.json", workflow.folder / "data/checkpoint.npz"):
         file.write_text("data")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workflow after a whole run."""
+    workflow = WorkflowCopy.make(tmp_path_factory.mktemp("dag") / "finished", CONFIG)
+    write_inputs(workflow)
     run = workflow.snakemake("--quiet")
     assert run.code == 0, run.text
     return workflow

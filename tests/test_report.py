@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from test_dag import CONFIG
+from test_dag import CONFIG, write_inputs
 from workflow_copy import WorkflowCopy
 
 FIGURES = {**CONFIG, "report": {"tables": ["table_1"], "figures": ["figure_1"]}, "objectives": ["dbc"], "seeds": [0]}
@@ -16,10 +16,7 @@ FIGURES = {**CONFIG, "report": {"tables": ["table_1"], "figures": ["figure_1"]},
 def workflow(tmp_path_factory):
     """A finished run of stages that only pretend, and its report."""
     workflow = WorkflowCopy.make(tmp_path_factory.mktemp("report") / "copy", FIGURES)
-    data = workflow.folder / "data/obd/first-v0/data"
-    data.mkdir(parents=True)
-    for file in (data / "main_data.hdf5", data / "metadata.json", workflow.folder / "data/checkpoint.npz"):
-        file.write_text("data")
+    write_inputs(workflow)
     for arguments in (["--quiet"], ["--report", "results/report.html"]):
         run = workflow.snakemake(*arguments)
         assert run.code == 0, run.text

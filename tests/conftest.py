@@ -1,6 +1,18 @@
 """What all tests share."""
 
+import shutil
+from pathlib import Path
+
+import pytest
 import torch
 
 # two threads that wait for each other on a busy machine cost more than one
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def folder(good, tmp_path, monkeypatch):
+    """A copy, as working directory, of the folder of sound files that a test's module makes in its fixture `good`."""
+    copy = Path(shutil.copytree(good, tmp_path / "folder"))
+    monkeypatch.chdir(copy)
+    return copy

@@ -6,7 +6,6 @@ import pathlib
 import pickle
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -70,13 +69,6 @@ def good(tmp_path_factory):
         file["observations"], file["actions"] = np.ones((20, 3)), np.zeros((20, 1))
         file["rewards"], file["terminals"] = np.ones(20), np.arange(20) == 9
     return folder
-
-
-@pytest.fixture
-def folder(good, tmp_path, monkeypatch):
-    copy = Path(shutil.copytree(good, tmp_path / "folder"))
-    monkeypatch.chdir(copy)
-    return copy
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,13 +47,6 @@ def good(tmp_path_factory):
     distill(dataset, None, "dbc", 8, 0, QUICK, folder / "synset.npz")
     write_returns(folder / "standard.csv", 50.0)
     return folder
-
-
-@pytest.fixture
-def folder(good, tmp_path, monkeypatch):
-    copy = Path(shutil.copytree(good, tmp_path / "folder"))
-    monkeypatch.chdir(copy)
-    return copy
 
 
 def fails(capfd, command: str) -> str:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from obd import command as commands
 from obd import files
-from obd.errors import UserError
 from obd.figures import FIGURES, arrange, seed_curve
 from obd.returns import read_returns, select
 from obd.tables import TABLES, TableSettings, summarise
@@ -38,10 +37,8 @@ def make_summary(returns: Sequence[Path], out: Path, settings: TableSettings) ->
     Raises
     ------
     UserError
-        If `out` is no csv, or the files do not fit together.
+        If the files do not fit together.
     """
-    if out.suffix != ".csv":
-        raise UserError(f"--out {out}: ends in {out.suffix or 'nothing'!r}; .csv is needed")
     episodes, inputs = read_returns(returns)
     cells = arrange(FIGURES["figure_1"], select(episodes, FIGURES["figure_1"], settings.n_pairs))
     curves = {
@@ -55,7 +52,7 @@ def make_summary(returns: Sequence[Path], out: Path, settings: TableSettings) ->
 
 
 @commands.stage("summary", TableSettings)
-@click.option("--out", type=commands.FILE, required=True, help="csv of learning curves; metrics.json goes beside it.")
+@commands.out_option(".csv", "csv of learning curves; metrics.json goes beside it.")
 @click.argument("returns", type=commands.FILE, nargs=-1, required=True)
 def command(returns: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
     """Write mean scores and learning curves from files of RETURNS, for programs."""

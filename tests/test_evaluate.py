@@ -1,5 +1,6 @@
 """Behaviour cloning and rollouts: many at once equal one at a time; the optimizer really changes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from obd.errors import UserError
 from obd.evaluate import CloneSettings, EvaluateSettings, TrainedPolicies, clone, evaluate
 from obd.pairs import Normaliser
 from obd.policy import ARCHITECTURES, initialise
-from obd.rollout import record, rollout
+from obd.rollout import _shares, record, rollout
 from obd.seeding import torch_generator
 from obd.settings import load_yaml
 from small import HIGH, write_small_inputs
@@ -123,13 +124,24 @@ def test_diverging_training_names_the_setting():
         clone(states, actions, CloneSettings(architecture="mlp_2", learning_rate=1e30, steps=5), 1, 0)
 
 
-def gains(observations: np.ndarray) -> np.ndarray:
-    """Two policies for Pendulum: gains -1 and -2 on the angular velocity."""
-    return np.stack([-observations[0, :, 2:3], -2 * observations[1, :, 2:3]])
+@dataclass(frozen=True)
+class Gains:
+    """Policies for a pendulum: one for each gain on the angular velocity."""
+
+    of: tuple[float, ...] = (-1, -2)
+
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
+        return np.array(self.of, observations.dtype)[:, None, None] * observations[:, :, 2:3]
+
+    def __getitem__(self, rows: slice) -> "Gains":
+        return Gains(self.of[rows])
+
+
+gains = Gains()
 
 
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "InvertedPendulum-v5"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_rollouts_equal_a_plain_loop(env_id, workers):
     seeds = np.array([[3, 4, 5], [6, 7, 8]])
     rollout(gains, env_id, seeds[::-1] + 1, workers)  # environments are used again: nothing of this may be left
@@ -147,6 +159,21 @@ def test_rollouts_equal_a_plain_loop(env_id, workers):
             assert found.lengths[policy, episode] == length
     if env_id == "InvertedPendulum-v5":
         assert len(set(found.lengths.ravel())) > 1, "episodes of different lengths are the case to test"
+
+
+@pytest.mark.parametrize(
+    ("policies", "episodes", "workers", "parts"),
+    [
+        (10, 10, 1, (1, 1)),
+        (10, 10, 2, (2, 1)),  # whole policies where they are enough
+        (10, 10, 4, (2, 2)),  # 25 episodes each; four parts of policies would leave 30 to one
+        (1, 30, 4, (1, 4)),
+        (10, 1, 4, (4, 1)),
+        (3, 2, 64, (3, 2)),
+    ],
+)
+def test_workers_get_equal_shares(policies, episodes, workers, parts):
+    assert _shares(policies, episodes, workers) == parts
 
 
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "Hopper-v5"])

@@ -1,5 +1,6 @@
 """Evaluation stage: train fresh policies on pairs by behaviour cloning, and record the return of every episode."""
 
+import dataclasses
 import logging
 import re
 from dataclasses import dataclass
@@ -159,6 +160,10 @@ class TrainedPolicies:
         network = Network(ARCHITECTURES[self.architecture], members, n, state_dim, action_dim)
         actions = network.forward(self.parameters, states, network.activations())
         return self.normaliser.raw_actions(actions.mean(0, keepdim=True) if self.ensemble else actions)
+
+    def __getitem__(self, rows: slice) -> "TrainedPolicies":
+        """Return some of the policies; an ensemble is one."""
+        return self if self.ensemble else dataclasses.replace(self, parameters=self.parameters[rows])
 
 
 def evaluate(

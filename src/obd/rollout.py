@@ -5,7 +5,7 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
@@ -14,6 +14,16 @@ import torch
 from obd import envs
 
 Policy = Callable[[np.ndarray], np.ndarray]
+
+
+class Policies(Protocol):
+    """P policies that act in one call, and can be shared out."""
+
+    def __call__(self, observations: np.ndarray, /) -> np.ndarray:
+        """Map raw observations (P, n, state_dim) float64 to raw actions (P, n, action_dim)."""
+
+    def __getitem__(self, rows: slice, /) -> "Policies":
+        """Return some of the policies; their actions have the same bits."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +64,14 @@ class Episodes:
     lengths: np.ndarray
 
 
-def rollout(policy: Policy, env_id: str, seeds: np.ndarray, workers: int = 1) -> Episodes:
+def rollout(policies: Policies, env_id: str, seeds: np.ndarray, workers: int = 1) -> Episodes:
     """Run one episode for each policy and seed.
 
     Parameters
     ----------
-    policy : callable
-        Maps raw observations (policies, n, state_dim) float64 to raw actions (policies, n, action_dim): all policies
-        act in one call. The action for a row must not depend on the other rows or their number; then the outcome is the
-        same for any number of workers. Must be picklable if ``workers > 1``.
+    policies : Policies
+        All act in one call. The action for a row must not depend on the other rows or their number; then the outcome is
+        the same for any number of workers. Must be picklable if ``workers > 1``.
     env_id : str
         Gymnasium environment; its own time limit ends an episode.
     seeds : ndarray of shape (policies, episodes), int
@@ -75,13 +84,29 @@ def rollout(policy: Policy, env_id: str, seeds: np.ndarray, workers: int = 1) ->
     Episodes
         Returns and lengths of shape (policies, episodes).
     """
-    if workers <= 1 or seeds.shape[1] == 1:
-        return _run(policy, env_id, seeds)
-    shares = np.array_split(seeds, min(workers, seeds.shape[1]), axis=1)
-    parts = list(_pool(workers).map(_run, [policy] * len(shares), [env_id] * len(shares), shares))
+    down, across = _shares(seeds.shape[0], seeds.shape[1], workers)
+    if down * across == 1:
+        return _run(policies, env_id, seeds)
+    rows = [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(len(seeds)), down)]
+    bands = [
+        [_pool(workers).submit(_run, policies[r], env_id, s) for s in np.array_split(seeds[r], across, 1)] for r in rows
+    ]
+    parts = [[part.result() for part in band] for band in bands]
     return Episodes(
-        np.concatenate([part.returns for part in parts], 1), np.concatenate([part.lengths for part in parts], 1)
+        np.block([[part.returns for part in band] for band in parts]),
+        np.block([[part.lengths for part in band] for band in parts]),
     )
+
+
+def _shares(policies: int, episodes: int, workers: int) -> tuple[int, int]:
+    """Return into how many parts to cut each axis, at most `workers` in all, for the smallest largest part."""
+
+    def largest_part(down: int) -> int:
+        return -(-policies // down) * -(-episodes // (workers // down))
+
+    # few policies with many episodes each make few, large products: so cut the policies rather than their episodes
+    down = min(range(min(workers, policies), 0, -1), key=largest_part)
+    return down, min(workers // down, episodes)
 
 
 def record(policy: Policy, env_id: str, seeds: np.ndarray) -> list[list[Trajectory]]:

@@ -67,6 +67,13 @@ class Unroll:
         self._deltas = self.network.activations(steps if keep else 1)
         self._error = self._like_output(steps if keep else 1)
         self._slope = self._like_output()
+        self._ones = torch.ones(runs, 1, n_pairs, dtype=dtype, device=device)
+        # views are made once: making them takes as long as the arithmetic of a small synset
+        self._points = [self._path[t] for t in range(len(self._path.weights[0]))]
+        self._kept = [
+            ([a[t] for a in self._activations], [d[t] for d in self._deltas], error)
+            for t, error in enumerate(self._error)
+        ]
         if keep:
             self._adjoint = zeros(runs)
             self._direction = zeros(runs) if momentum else self._adjoint
@@ -96,23 +103,21 @@ class Unroll:
             After T steps: a view of the buffers, valid until the next call.
         """
         self._states = states
-        slots = len(self._path.weights[0])
-        self._path[0].copy_(parameters)
+        points = self._points
+        points[0].copy_(parameters)
         if self._velocity is not None:
             for tensor in self._velocity.tensors():
                 tensor.zero_()
         for step in range(self.steps):
-            here, there = self._path[step % slots], self._path[(step + 1) % slots]
-            kept = step if self.keep else 0
-            self._descend(here, there, states, actions, kept)
-        return self._path[self.steps % slots]
+            here, there = points[step % len(points)], points[(step + 1) % len(points)]
+            self._descend(here, there, states, actions, step % len(self._kept))
+        return points[self.steps % len(points)]
 
     def _descend(self, here: Parameters, there: Parameters, states: Tensor, actions: Tensor, kept: int) -> None:
         """One SGD step: read `here`, write `there`, leave activations, deltas and errors in slot `kept`."""
         network = self.network
-        activations = [a[kept] for a in self._activations]
-        deltas = [d[kept] for d in self._deltas]
-        error, output = self._error[kept], network.forward(here, states, activations)
+        activations, deltas, error = self._kept[kept]
+        output = network.forward(here, states, activations)
         torch.sub(output, actions, out=error)  # (R, N, A)
         self._output_slope(output)
         torch.mul(error, self._slope, out=deltas[-1]).mul_(self._scale)
@@ -120,14 +125,14 @@ class Unroll:
         below = states
         for layer in range(network.layers):
             products = (below.mT, deltas[layer])  # (R, in, N) x (R, N, out): the gradient of the weight
-            bias_gradient = deltas[layer].sum(1, keepdim=True)
+            sums = (self._ones, deltas[layer])  # (R, 1, N) x (R, N, out): that of the bias
             if self._velocity is None:
                 torch.baddbmm(here.weights[layer], *products, alpha=-self.learning_rate, out=there.weights[layer])
-                torch.add(here.biases[layer], bias_gradient, alpha=-self.learning_rate, out=there.biases[layer])
+                torch.baddbmm(here.biases[layer], *sums, alpha=-self.learning_rate, out=there.biases[layer])
             else:
                 weight_velocity, bias_velocity = self._velocity.weights[layer], self._velocity.biases[layer]
-                torch.baddbmm(weight_velocity, *products, beta=self.momentum, out=weight_velocity)
-                bias_velocity.mul_(self.momentum).add_(bias_gradient)
+                weight_velocity.baddbmm_(*products, beta=self.momentum)
+                bias_velocity.baddbmm_(*sums, beta=self.momentum)
                 torch.add(here.weights[layer], weight_velocity, alpha=-self.learning_rate, out=there.weights[layer])
                 torch.add(here.biases[layer], bias_velocity, alpha=-self.learning_rate, out=there.biases[layer])
             below = activations[layer]
@@ -173,9 +178,8 @@ class Unroll:
         gradients. Without momentum p is the adjoint itself, so a layer's is updated only after its last use.
         """
         network, rate, states = self.network, self.learning_rate, self._states
-        here, p = self._path[step], self._direction
-        activations = [a[step] for a in self._activations]
-        deltas = [d[step] for d in self._deltas]
+        p = self._direction
+        here, (activations, deltas, error) = self._points[step], self._kept[step]
         tangents, delta_tangents = self._tangents, self._delta_tangents
         last = network.layers - 1
 
@@ -192,7 +196,7 @@ class Unroll:
                 threshold_backward(here_tangent, activations[layer], here_tangent)
 
         # at the output y = tanh(z): y' = z' s with s = 1 - y^2, delta' = scale (y' s - 2 (y - a) y y')
-        output, error, output_tangent, work = activations[last], self._error[step], tangents[last], self._work
+        output, output_tangent, work = activations[last], tangents[last], self._work
         self._output_slope(output)
         output_tangent.mul_(self._slope)
         torch.mul(error, output, out=work).mul_(-2).add_(self._slope)
@@ -213,4 +217,4 @@ class Unroll:
             adjoint.baddbmm_(inputs.mT, delta_tangents[layer], alpha=-rate)
             if layer:
                 adjoint.baddbmm_(tangents[layer - 1].mT, deltas[layer], alpha=-rate)
-            self._adjoint.biases[layer].sub_(delta_tangents[layer].sum(1, keepdim=True), alpha=rate)
+            self._adjoint.biases[layer].baddbmm_(self._ones, delta_tangents[layer], alpha=-rate)

@@ -236,7 +236,6 @@ def test_results_no_longer_named_are_pruned(project):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("moto_server") is None, reason="needs moto: pip install '.[s3-test]'")
 def test_s3(project, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -19,6 +19,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from obd import aggregates, display, files, rendering, statistics, variance, variants
@@ -114,8 +115,9 @@ def learning_curves(cells: Cells, settings: FigureSettings, x: str = "step", x_l
             if look.synset and len(curve) > 1:
                 at = cell.groupby("step")[x].mean()
                 every = max(1, round(len(curve) / MARKERS))
-                axes.plot(at, curve["mean"], zorder=3, markevery=(every - 1, every), **_line(look))
-                axes.fill_between(at, curve["low"], curve["high"], color=look.colour, alpha=BAND, linewidth=0)
+                _banded(
+                    axes, at, curve["mean"], curve["low"], curve["high"], markevery=(every - 1, every), **_line(look)
+                )
             else:
                 last = curve.iloc[-1]
                 axes.axhline(last["mean"], **_line(look))
@@ -238,9 +240,8 @@ def performance_profiles(cells: Cells, settings: FigureSettings) -> Figure:
         look, rng = display.look(objective), numpy_generator(settings.seed, "profile", objective)
         draws = settings.confidence, settings.bootstrap_samples
         fraction, low, high = statistics.performance_profile(strata, thresholds, rng, *draws)
-        line = {**_line(look), "marker": ""}
-        axes.plot(thresholds, fraction, label=look.label, zorder=3, **line)
-        axes.fill_between(thresholds, low, high, color=look.colour, alpha=BAND, linewidth=0)
+        line = {**_line(look), "marker": "", "label": look.label}
+        _banded(axes, thresholds, fraction, low, high, **line)
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside upper center", ncols=4)
@@ -353,8 +354,7 @@ def recipe_curves(cells: Cells, settings: FigureSettings) -> Figure:
                     continue
                 style, colour = looks[splits[name][1]], display.look(objective).colour
                 curve, at = seed_curve(cell, settings.confidence), cell.groupby("step")[x].mean()
-                axes.plot(at, curve["mean"], color=colour, zorder=3, **style)
-                axes.fill_between(at, curve["low"], curve["high"], color=colour, alpha=BAND, linewidth=0)
+                _banded(axes, at, curve["mean"], curve["low"], curve["high"], color=colour, **style)
             axes.set_xlabel({"step": "Outer step", "seconds": "Seconds"}[x])
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             if x == "step":
@@ -530,6 +530,12 @@ def _panels(tasks: list[str], settings: FigureSettings, x_label: str) -> tuple[F
             axes.set_xlabel(x_label)
         panels[task] = axes
     return figure, panels
+
+
+def _banded(axes: Axes, at: ArrayLike, middle: ArrayLike, low: ArrayLike, high: ArrayLike, **line: Any) -> None:
+    """Draw a curve with a band."""
+    axes.plot(at, middle, zorder=3, **line)
+    axes.fill_between(at, low, high, color=line["color"], alpha=BAND, linewidth=0)
 
 
 def _line(look: display.Look) -> dict[str, Any]:

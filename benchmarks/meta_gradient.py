@@ -8,22 +8,25 @@ inner step, then a double-backward pass through each copy. Both compute the same
 
 import argparse
 import copy
+import functools
 import itertools
 import resource
 import statistics
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from obd.distill import DistillSettings, InnerSettings, MetaGradient, OuterSettings
 from obd.policy import ARCHITECTURES, Parameters, initialise
+from obd.precision import Precision, products
 
 STATE, ACTION, BATCH = 17, 6, 2560  # HalfCheetah, and the paper's outer batch
 
 
-def products(n_pairs: int, steps: int) -> float:
+def flops(n_pairs: int, steps: int) -> float:
     """Floating-point operations of the matrix products of one outer step and run."""
     widths = ARCHITECTURES["mlp_4"].widths(STATE, ACTION)
     layers = [i * o for i, o in itertools.pairwise(widths)]
@@ -32,9 +35,8 @@ def products(n_pairs: int, steps: int) -> float:
     return 2.0 * (n_pairs * steps * (forward + reverse) + BATCH * forward)
 
 
-def plain_step(modules: list[nn.Sequential], initial: Parameters, states: Tensor, actions: Tensor, batch, steps: int):
+def plain_step(module: nn.Sequential, initial: Parameters, states: Tensor, actions: Tensor, batch, steps: int):
     """Return the meta-gradient as public code computes it."""
-    module = modules[0]
     with torch.no_grad():
         linears = [layer for layer in module if isinstance(layer, nn.Linear)]
         for layer, weight, bias in zip(linears, initial.weights, initial.biases, strict=True):
@@ -76,11 +78,13 @@ def median_times(contestants: dict[str, Callable[[], object]], rounds: int) -> d
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def case(n_pairs: int, steps: int, runs: int) -> tuple[MetaGradient, tuple]:
+def case(n_pairs: int, steps: int, runs: int, precision: Precision = "float32") -> tuple[MetaGradient, tuple]:
     """Make an engine and its inputs."""
     generator = torch.Generator().manual_seed(0)
     settings = DistillSettings(
-        inner=InnerSettings(steps=steps), outer=OuterSettings(batch_size=BATCH, initialisations=runs)
+        inner=InnerSettings(steps=steps),
+        outer=OuterSettings(batch_size=BATCH, initialisations=runs),
+        precision=precision,
     )
     engine = MetaGradient(settings, n_pairs, STATE, ACTION)
     initial = initialise(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
@@ -94,7 +98,7 @@ def case(n_pairs: int, steps: int, runs: int) -> tuple[MetaGradient, tuple]:
     return engine, (initial, states, actions, batch)
 
 
-def product_speed(runs: int, rounds: int) -> float:
+def product_speed(runs: int, precision: Precision, rounds: int) -> float:
     """Return GFLOP/s of plain 256 x 256 x 256 products in this process."""
     left, right = torch.randn(runs, 256, 256), torch.randn(runs, 256, 256)
     out = torch.empty_like(left)
@@ -103,34 +107,36 @@ def product_speed(runs: int, rounds: int) -> float:
         for _ in range(50):
             torch.bmm(left, right, out=out)
 
-    return 50 * runs * 2 * 256**3 / median_times({"bmm": many}, rounds)["bmm"] / 1e9
+    with products(precision):
+        return 50 * runs * 2 * 256**3 / median_times({"bmm": many}, rounds)["bmm"] / 1e9
 
 
 def compare(rounds: int, threads: int) -> None:
-    """Print the ratio plain / engine at the paper's size for 1, 2 and 5 runs."""
+    """Print the ratio plain / engine at the paper's size; one engine at a time takes turns with the plain way."""
     torch.set_num_threads(threads)
     module = nn.Sequential(
         *(nn.Linear(STATE, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()),
         *(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, ACTION), nn.Tanh()),
     )
-    engines = {runs: case(256, 100, runs) for runs in (1, 2, 5)}
-    first = engines[1][1]
-    engine_gradient = torch.cat([g.flatten() for g in engines[1][0](*first)[1:]])
-    plain_gradient = torch.cat([g.flatten() for g in plain_step([module], *first, 100)])
-    cosine = torch.cosine_similarity(engine_gradient, plain_gradient, dim=0).item()
-    contestants: dict[str, Callable[[], object]] = {"plain": lambda: plain_step([module], *first, 100)}
-    for runs, (engine, inputs) in engines.items():
-        contestants[f"engine, {runs} run(s)"] = lambda engine=engine, inputs=inputs: engine(*inputs)
-    times = median_times(contestants, rounds)
-    print(f"\n{threads} thread(s), 256 pairs, 100 inner steps, float32, medians of {rounds} interleaved rounds")
-    print(f"cosine between the two gradients: {cosine:.6f}")
-    print(f"{'':20} {'s per run':>10} {'GFLOP/s':>8} {'products':>9} {'plain/engine':>13}")
-    for name, seconds in times.items():
-        runs = int(name.split()[1]) if name != "plain" else 1
-        each = seconds / runs
+    print(f"\n{threads} thread(s), 256 pairs, 100 inner steps, medians of {rounds} interleaved rounds, seconds per run")
+    columns = ("precision", "runs", "plain", "engine", "ratio", "GFLOP/s", "products", "cosine")
+    print(" ".join(f"{column:>9}" for column in columns))
+    for precision, runs in itertools.product(get_args(Precision)[1:], (1, 2, 5)):
+        engine, inputs = case(256, 100, runs, precision)
+        plain = functools.partial(plain_step, module, inputs[0][:1], *inputs[1:], 100)
+        times = median_times({"plain": plain, "engine": lambda e=engine, i=inputs: e(*i)}, rounds)
+        each = times["engine"] / runs
+        # all runs have the same pairs: the mean over their gradients is compared with that of the plain way
+        wanted = sum(
+            torch.cat([g.flatten() for g in plain_step(module, inputs[0][run : run + 1], *inputs[1:], 100)])
+            for run in range(runs)
+        )
+        found = torch.cat([g.flatten() for g in engine(*inputs)[1:]])
+        speed = flops(256, 100) / each / 1e9, product_speed(runs, precision, rounds)
+        cosine = torch.cosine_similarity(found, wanted, dim=0).item()
         print(
-            f"{name:20} {each:10.3f} {products(256, 100) / each / 1e9:8.0f} {product_speed(runs, rounds):9.0f} "
-            f"{times['plain'] / each:13.2f}"
+            f"{precision:>9} {runs:9} {times['plain']:9.3f} {each:9.3f} {times['plain'] / each:9.2f} "
+            f"{speed[0]:9.0f} {speed[1]:9.0f} {cosine:9.5f}"
         )
 
 

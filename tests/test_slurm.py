@@ -30,7 +30,10 @@ SMALL = {
     "report": {"tables": ["table_1"], "figures": ["figure_1"]},
 }
 # Slurm jobs by the rule or the group they are for; the distillation that is cancelled is submitted twice
-SUBMITTED = {"dataset": 1, "near_expert": 1, "selection": 1, "cards": 1, "distill": 3, "evaluation": 2, "paper": 1}
+SUBMITTED = {
+    **{"dataset": 1, "near_expert": 1, "selection": 1, "cards": 1, "evaluate_whole_data": 1, "cost": 1},
+    **{"distill": 3, "evaluation": 2, "paper": 1},
+}
 
 
 def experiment(folder: Path, *options: str) -> list[str]:

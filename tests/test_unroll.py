@@ -7,6 +7,7 @@ import torch
 
 from obd.distill import DistillSettings, InnerSettings, MetaGradient, OuterSettings
 from obd.policy import ARCHITECTURES, Architecture, Network, Parameters, initialise
+from obd.precision import Precision, products, resolve
 from obd.unroll import Unroll
 
 RUNS, PAIRS, STATE, ACTION, STEPS, RATE = 2, 7, 5, 3, 6, 0.3
@@ -100,13 +101,13 @@ def test_equals_central_differences():
         assert slope == pytest.approx((ahead - behind) / (2 * h), rel=1e-5)
 
 
-def test_float32_at_the_papers_size_points_the_same_way():
+def at_the_papers_size(dtype: torch.dtype, precision: Precision = "float32") -> torch.Tensor:
+    """Return the gradient of 256 pairs through 100 steps of the paper's network."""
     architecture, initial, states, actions, cotangent = problem(
         "mlp_4", runs=1, pairs=256, state=17, action=6, architecture=ARCHITECTURES["mlp_4"]
     )
-    gradients = []
-    for dtype in (torch.float64, torch.float32):
-        unroll = Unroll(architecture, 1, 256, 17, 6, 100, 0.1, dtype=dtype)
+    unroll = Unroll(architecture, 1, 256, 17, 6, 100, 0.1, dtype=dtype)
+    with products(precision):
         unroll.train(
             Parameters([w.to(dtype) for w in initial.weights], [b.to(dtype) for b in initial.biases]),
             states.to(dtype),
@@ -115,8 +116,42 @@ def test_float32_at_the_papers_size_points_the_same_way():
         found = unroll.pull_back(
             Parameters([w.to(dtype) for w in cotangent.weights], [b.to(dtype) for b in cotangent.biases])
         )
-        gradients.append(torch.cat([g.flatten().double() for g in found]))
-    assert torch.cosine_similarity(*gradients, dim=0) > 0.999
+    return torch.cat([g.flatten().double() for g in found])
+
+
+def test_lower_precisions_point_the_same_way():
+    exact, full, reduced = (
+        at_the_papers_size(torch.float64),
+        at_the_papers_size(torch.float32),
+        at_the_papers_size(torch.float32, "reduced"),  # as full where the processor has no such products
+    )
+    assert torch.cosine_similarity(exact, full, dim=0) > 0.999
+    assert torch.cosine_similarity(exact, reduced, dim=0) > 0.99
+    if torch.cpu.get_capabilities().get("avx512_bf16"):
+        assert not torch.equal(full, reduced)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "amx", "cuda", "chosen"),
+    [
+        ("auto", "cpu", True, False, "reduced"),
+        ("auto", "cpu", False, True, "float32"),
+        ("auto", "cuda:0", False, True, "reduced"),
+        ("float32", "cuda", True, True, "float32"),
+        ("reduced", "cpu", False, False, "reduced"),
+    ],
+)
+def test_reduced_precision_is_chosen_where_it_is_faster(monkeypatch, precision, device, amx, cuda, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert resolve(precision, device) == chosen
+
+
+def test_the_precision_of_products_is_put_back():
+    before = torch.get_float32_matmul_precision()
+    with products("reduced"):
+        assert torch.get_float32_matmul_precision() == "medium"
+    assert torch.get_float32_matmul_precision() == before
 
 
 def test_runs_do_not_mix():

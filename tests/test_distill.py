@@ -28,7 +28,7 @@ def small_settings(steps: int = 6, every: int = 2, **outer) -> DistillSettings:
         steps=steps,
         snapshot_every=every,
         inner=InnerSettings(architecture="mlp_2", steps=3),
-        outer=OuterSettings(**{"batch_size": 16, "average": 0.0, "clip_spikes": None, **outer}),
+        outer=OuterSettings(**{"batch_size": 16, "average": 0.0, "damp_spikes": None, "weight_decay": 0.0, **outer}),
     )
 
 
@@ -102,9 +102,9 @@ def test_the_papers_outer_step_is_clipped_sgd_with_momentum():
     assert (loop.metrics[:3, 2] > 1e-3).all(), "the metrics show the norm before clipping"
 
 
-def test_only_a_spike_is_clipped_to_what_is_usual():
+def test_a_spike_counts_the_less_the_longer_it_is():
     def gradients(spike: float) -> list[float]:
-        loop = small_loop(small_settings(steps=20, every=20, clip_spikes=2.0))
+        loop = small_loop(small_settings(steps=20, every=20, damp_spikes=2.0))
         norms = []
         for step in range(20):
             if step == 15:
@@ -117,10 +117,23 @@ def test_only_a_spike_is_clipped_to_what_is_usual():
         assert loop.metrics[15, 2] > 0.1 * spike * median, "the metrics show the norm before clipping"
         return [norm / median for norm in norms]
 
-    calm, spiked = gradients(1.0), gradients(1000.0)
-    assert calm[15] < 2, "nothing to clip in a calm run"
-    assert spiked[:15] == calm[:15]
-    assert spiked[15] == pytest.approx(2, rel=1e-4)
+    calm, spiked, worse = gradients(1.0), gradients(1000.0), gradients(2000.0)
+    assert calm[15] < 2, "nothing to damp in a calm run"
+    assert spiked[:15] == worse[:15] == calm[:15]
+    # the limit squared over the length, both in medians
+    assert spiked[15] == pytest.approx(4 / (1000 * calm[15]), rel=1e-3)
+    assert worse[15] == pytest.approx(spiked[15] / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_weight_decay_pulls_the_pairs_towards_zero(optimizer):
+    settings = {"optimizer": optimizer, "learning_rate": 0.1, "schedule": "constant", "momentum": 0.0}
+    loops = [small_loop(small_settings(weight_decay=decay, **settings)) for decay in (0.0, 0.5)]
+    before = loops[0].states.clone()
+    for loop in loops:
+        loop.advance()
+    free, held = (loop.states for loop in loops)
+    assert torch.allclose(held, free - 0.1 * 0.5 * before, atol=1e-6)
 
 
 def test_adam_lowers_the_outer_loss():

@@ -51,6 +51,11 @@ class OuterSettings(Settings):
     learning_rate: float = Field(0.1, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, or Adam's beta_1")
     second_momentum: float = Field(0.999, ge=0, lt=1, description="Adam's beta_2")
+    weight_decay: float = Field(
+        0.02,
+        ge=0,
+        description="pull of the normalised pairs towards 0, times the learning rate: AdamW's, or sgd's L2 penalty",
+    )
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
         "inverse_sqrt", description="learning rate over the outer steps: cosine falls to 0 at the last; see decay_steps"
     )
@@ -60,8 +65,11 @@ class OuterSettings(Settings):
         description="of inverse_sqrt: the rate is learning_rate / sqrt(1 + step / decay_steps), at any length",
     )
     clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: no clipping")
-    clip_spikes: float | None = Field(
-        2.0, gt=0, description="largest gradient norm in medians of the last 50 steps' norms; null: no such clipping"
+    damp_spikes: float | None = Field(
+        2.0,
+        gt=0,
+        description="gradients longer than so many medians of the last 50 steps' norms count the less the longer they "
+        "are; null: no damping",
     )
     batch_size: int = Field(2560, ge=1, description="dataset states per outer step")
     initialisations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
@@ -213,9 +221,11 @@ class OuterLoop:
         self.optimizer: torch.optim.Optimizer
         if outer.optimizer == "adam":
             betas = (outer.momentum, outer.second_momentum)
-            self.optimizer = torch.optim.Adam(leaves, lr=outer.learning_rate, betas=betas)
+            self.optimizer = torch.optim.AdamW(leaves, outer.learning_rate, betas, weight_decay=outer.weight_decay)
         else:
-            self.optimizer = torch.optim.SGD(leaves, lr=outer.learning_rate, momentum=outer.momentum)
+            self.optimizer = torch.optim.SGD(
+                leaves, outer.learning_rate, outer.momentum, weight_decay=outer.weight_decay
+            )
         dims = self.states.shape[1], self.actions.shape[1]
         self.gradient = MetaGradient(settings, len(self.states), *dims, device=self.device)
         self.step = 0
@@ -244,12 +254,12 @@ class OuterLoop:
         loss, *gradients = self.gradient(initial, self.states, self.actions, batch)
         self.states.grad, self.actions.grad = gradients
         norm = torch.nn.utils.clip_grad_norm_([self.states, self.actions], outer.clip or math.inf)
-        if outer.clip_spikes and self.step >= SPIKE_WINDOW // 5:
-            # one exploding unroll would throw an adaptive optimizer off course for many steps
+        if outer.damp_spikes and self.step >= SPIKE_WINDOW // 5:
+            # an unroll that explodes says little, and would throw an adaptive optimizer off course for many steps
             usual = self.metrics[max(0, self.step - SPIKE_WINDOW) : self.step, 2].median()
-            excess = (norm / (outer.clip_spikes * usual)).clamp(min=1).float()
+            excess = (norm / (outer.damp_spikes * usual)).clamp(min=1).float()
             for gradient in gradients:
-                gradient.div_(excess)
+                gradient.div_(excess.square())
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate

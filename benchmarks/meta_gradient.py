@@ -111,28 +111,28 @@ def product_speed(runs: int, precision: Precision, rounds: int) -> float:
         return 50 * runs * 2 * 256**3 / median_times({"bmm": many}, rounds)["bmm"] / 1e9
 
 
-def compare(rounds: int, threads: int) -> None:
-    """Print the ratio plain / engine at the paper's size; one engine at a time takes turns with the plain way."""
+def compare(n_pairs: int, steps: int, rounds: int, threads: int) -> None:
+    """Print the ratio plain / engine; one engine at a time takes turns with the plain way."""
     torch.set_num_threads(threads)
     module = nn.Sequential(
         *(nn.Linear(STATE, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()),
         *(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, ACTION), nn.Tanh()),
     )
-    print(f"\n{threads} thread(s), 256 pairs, 100 inner steps, medians of {rounds} interleaved rounds, seconds per run")
+    print(f"\n{threads} thread(s), {n_pairs} pairs, {steps} inner steps; seconds per run, medians of {rounds} rounds")
     columns = ("precision", "runs", "plain", "engine", "ratio", "GFLOP/s", "products", "cosine")
     print(" ".join(f"{column:>9}" for column in columns))
     for precision, runs in itertools.product(get_args(Precision)[1:], (1, 2, 5)):
-        engine, inputs = case(256, 100, runs, precision)
-        plain = functools.partial(plain_step, module, inputs[0][:1], *inputs[1:], 100)
+        engine, inputs = case(n_pairs, steps, runs, precision)
+        plain = functools.partial(plain_step, module, inputs[0][:1], *inputs[1:], steps)
         times = median_times({"plain": plain, "engine": lambda e=engine, i=inputs: e(*i)}, rounds)
         each = times["engine"] / runs
         # all runs have the same pairs: the mean over their gradients is compared with that of the plain way
         wanted = sum(
-            torch.cat([g.flatten() for g in plain_step(module, inputs[0][run : run + 1], *inputs[1:], 100)])
+            torch.cat([g.flatten() for g in plain_step(module, inputs[0][run : run + 1], *inputs[1:], steps)])
             for run in range(runs)
         )
         found = torch.cat([g.flatten() for g in engine(*inputs)[1:]])
-        speed = flops(256, 100) / each / 1e9, product_speed(runs, precision, rounds)
+        speed = flops(n_pairs, steps) / each / 1e9, product_speed(runs, precision, rounds)
         cosine = torch.cosine_similarity(found, wanted, dim=0).item()
         print(
             f"{precision:>9} {runs:9} {times['plain']:9.3f} {each:9.3f} {times['plain'] / each:9.2f} "
@@ -156,10 +156,12 @@ def sweep(rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds (default 7)")
+    parser.add_argument("--pairs", type=int, default=256, help="size of the synset (default 256, the paper's)")
+    parser.add_argument("--steps", type=int, default=100, help="inner steps (default 100, the paper's)")
     parser.add_argument("--sweep", action="store_true", help="also print the time over sizes")
     arguments = parser.parse_args()
     for threads in (2, 1):
-        compare(arguments.rounds, threads)
+        compare(arguments.pairs, arguments.steps, arguments.rounds, threads)
     if arguments.sweep:
         sweep(arguments.rounds)
     print(f"\npeak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")

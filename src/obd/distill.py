@@ -421,7 +421,7 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
             if loop.step % CHECK_EVERY == 0 or loop.step == steps:
                 loop.check()
                 _, loss, norm, rate = loop.metrics[loop.step - 1].tolist()
-                meter.set_postfix_str(f", loss {loss:.4g}, gradient norm {norm:.3g}, lr {rate:.3g}", refresh=False)
+                meter.set_postfix_str(f"loss {loss:.4g}, gradient norm {norm:.3g}, lr {rate:.3g}", refresh=False)
             checkpoint.save_if_due(loop)
     return round((time.perf_counter() - started) / (steps - first), 4) if steps > first else None
 

@@ -18,6 +18,7 @@ from obd.distill import (
 )
 from obd.errors import UserError
 from obd.objectives import Columns, WeightSettings
+from obd.precision import resolve
 from obd.resume import Checkpoint, flatten
 from obd.synset import read_pairs
 from small import make_small_dataset, write_small_inputs
@@ -68,6 +69,8 @@ def test_every_objective_gives_the_same_artefact(objective, inputs, tmp_path):
     assert (synset.objective, synset.seed, synset.task.env_id) == (objective, 3, "Pendulum-v1")
     metrics, _ = files.read_table(tmp_path / "metrics.csv", "metrics")
     assert metrics["step"].tolist() == ([] if objective == "random" else [1, 2, 3, 4, 5, 6])
+    made = files.read_sidecar(tmp_path / "synset.npz")
+    assert made.get("precision") == (None if objective == "random" else resolve("auto", "cpu"))
     assert not list(tmp_path.glob("checkpoint*"))
 
 

@@ -367,13 +367,13 @@ def distill(
             read |= files.inputs(near_expert=near_expert_path)
         columns = OBJECTIVES[plain](dataset, near_expert, settings.weighting)
         weights = columns.weights.double()
-        facts["precision"] = resolve(settings.precision, device)
         facts["weights"] = {"mean": weights.mean().item(), "min": weights.min().item(), "max": weights.max().item()}
         problem = OuterProblem(
             dataset.normaliser.states(dataset.transitions.observations).to(device),
             Columns(columns.targets.to(device), columns.weights.to(device)),
         )
         loop = OuterLoop(settings, problem, pairs, seed)
+        facts["precision"] = loop.gradient.precision
         identity = {
             "settings": settings.model_dump(),
             "objective": objective,

@@ -15,7 +15,7 @@ from obd.errors import UserError
 from obd.evaluate import CloneSettings, EvaluateSettings, TrainedPolicies, clone, evaluate
 from obd.pairs import Normaliser
 from obd.policy import ARCHITECTURES, initialise
-from obd.rollout import _shares, record, rollout
+from obd.rollout import _parts, record, rollout
 from obd.seeding import torch_generator
 from obd.settings import load_yaml
 from small import HIGH, write_small_inputs
@@ -164,16 +164,15 @@ def test_rollouts_equal_a_plain_loop(env_id, workers):
 @pytest.mark.parametrize(
     ("policies", "episodes", "workers", "parts"),
     [
-        (10, 10, 1, (1, 1)),
-        (10, 10, 2, (2, 1)),  # whole policies where they are enough
-        (10, 10, 4, (2, 2)),  # 25 episodes each; four parts of policies would leave 30 to one
-        (1, 30, 4, (1, 4)),
-        (10, 1, 4, (4, 1)),
+        (10, 10, 2, (6, 1)),  # whole policies where they are enough
+        (10, 10, 4, (10, 2)),
+        (1, 30, 4, (1, 12)),
+        (100, 1, 4, (12, 1)),
         (3, 2, 64, (3, 2)),
     ],
 )
-def test_workers_get_equal_shares(policies, episodes, workers, parts):
-    assert _shares(policies, episodes, workers) == parts
+def test_every_worker_gets_some_parts(policies, episodes, workers, parts):
+    assert _parts(policies, episodes, workers) == parts
 
 
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "Hopper-v5"])

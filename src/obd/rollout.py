@@ -13,6 +13,7 @@ import torch
 
 from obd import envs
 
+PARTS_PER_WORKER = 3
 Policy = Callable[[np.ndarray], np.ndarray]
 
 
@@ -84,9 +85,9 @@ def rollout(policies: Policies, env_id: str, seeds: np.ndarray, workers: int = 1
     Episodes
         Returns and lengths of shape (policies, episodes).
     """
-    down, across = _shares(seeds.shape[0], seeds.shape[1], workers)
-    if down * across == 1:
+    if workers <= 1:
         return _run(policies, env_id, seeds)
+    down, across = _parts(seeds.shape[0], seeds.shape[1], workers)
     rows = [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(len(seeds)), down)]
     bands = [
         [_pool(workers).submit(_run, policies[r], env_id, s) for s in np.array_split(seeds[r], across, 1)] for r in rows
@@ -98,15 +99,14 @@ def rollout(policies: Policies, env_id: str, seeds: np.ndarray, workers: int = 1
     )
 
 
-def _shares(policies: int, episodes: int, workers: int) -> tuple[int, int]:
-    """Return into how many parts to cut each axis, at most `workers` in all, for the smallest largest part."""
+def _parts(policies: int, episodes: int, workers: int) -> tuple[int, int]:
+    """Return into how many parts to cut each axis: some for each worker, as policies that fall are done sooner.
 
-    def largest_part(down: int) -> int:
-        return -(-policies // down) * -(-episodes // (workers // down))
-
-    # few policies with many episodes each make few, large products: so cut the policies rather than their episodes
-    down = min(range(min(workers, policies), 0, -1), key=largest_part)
-    return down, min(workers // down, episodes)
+    Few policies with many episodes each make few, large products: so the policies are cut rather than their episodes.
+    """
+    wanted = PARTS_PER_WORKER * workers
+    down = min(policies, wanted)
+    return down, min(episodes, -(-wanted // down))
 
 
 def record(policy: Policy, env_id: str, seeds: np.ndarray) -> list[list[Trajectory]]:
@@ -128,10 +128,17 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,))
 
 
-@functools.lru_cache(maxsize=1)
 def _environments(env_id: str, count: int) -> "list[gymnasium.Env[Any, Any]]":
     """Return environments that are used again: compiling a MuJoCo model takes as long as hundreds of its steps."""
-    return [envs.make(env_id) for _ in range(count)]
+    made = _made(env_id)
+    made += [envs.make(env_id) for _ in range(count - len(made))]
+    return made[:count]
+
+
+@functools.lru_cache(maxsize=1)
+def _made(env_id: str) -> "list[gymnasium.Env[Any, Any]]":
+    """Return the list that keeps the environments of the last id."""
+    return []
 
 
 def _run(

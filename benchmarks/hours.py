@@ -33,7 +33,7 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, nargs="?", default=Path("config/paper.yaml"))
-    seconds = {"near_expert_step": 0.107, "outer_step": 0.67, "snapshot": 2.4, "environment_step": 121e-6}
+    seconds = {"near_expert_step": 0.107, "outer_step": 0.566, "snapshot": 2.4, "environment_step": 121e-6}
     for unit, default in seconds.items():
         option = f"--{unit.replace('_', '-')}"
         parser.add_argument(option, type=float, default=default, help=f"seconds (default {default})")

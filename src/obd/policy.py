@@ -7,6 +7,7 @@ layers. A layer's weight has the shape (R, in, out), its bias (R, 1, out).
 import itertools
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,6 +68,14 @@ class Parameters:
     def __getitem__(self, index: int | slice) -> "Parameters":
         """Index the leading axis of every tensor."""
         return Parameters([w[index] for w in self.weights], [b[index] for b in self.biases])
+
+    def __getstate__(self) -> dict[str, list[np.ndarray]]:
+        """Go to another process as arrays: torch would make a file of shared memory for every tensor."""
+        return {"weights": [w.numpy() for w in self.weights], "biases": [b.numpy() for b in self.biases]}
+
+    def __setstate__(self, state: dict[str, list[np.ndarray]]) -> None:
+        for name, arrays in state.items():
+            object.__setattr__(self, name, [torch.from_numpy(array) for array in arrays])
 
     def copy_(self, other: "Parameters") -> "Parameters":
         """Copy `other` into these tensors."""

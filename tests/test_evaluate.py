@@ -175,6 +175,21 @@ def test_every_worker_gets_some_parts(policies, episodes, workers, parts):
     assert _parts(policies, episodes, workers) == parts
 
 
+@pytest.mark.parametrize("action_dim", [1, 2, 3, 6, 8, 17])
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_a_states_action_has_the_same_bits_in_any_batch(action_dim, ensemble):
+    parameters = initialise(ARCHITECTURES["mlp_4"], 17, action_dim, 3, torch_generator(0))
+    statistics = np.zeros(17, np.float32), np.ones(17, np.float32)
+    bounds = np.full(action_dim, -1, np.float32), np.ones(action_dim, np.float32)
+    policies = TrainedPolicies(parameters, "mlp_4", Normaliser(*statistics, *bounds), ensemble)
+    observations = np.random.default_rng(0).normal(size=(1 if ensemble else 3, 11, 17))
+    together = policies(observations)
+    assert together.shape == (*observations.shape[:2], action_dim)
+    for policy, column in np.ndindex(observations.shape[:2]):
+        alone = policies[policy : policy + 1](observations[policy : policy + 1, column : column + 1])
+        assert np.array_equal(alone[0, 0], together[policy, column])
+
+
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "Hopper-v5"])
 def test_trained_policies_act_alike_alone_and_together(env_id):
     env = envs.make(env_id)

@@ -1,6 +1,7 @@
 """Evaluation stage: train fresh policies on pairs by behaviour cloning, and record the return of every episode."""
 
 import dataclasses
+import functools
 import logging
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pandas as pd
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import pad
 
 from obd import files, logs
 from obd.command import FILE, out_option, stage
@@ -25,6 +27,9 @@ from obd.settings import NAME, Settings
 from obd.synset import read_pairs
 from obd.unroll import Unroll
 
+# Policies act on blocks of so many states and actions: at the edges of other sizes other kernels compute, and the last
+# bit of an action would depend on the number of states and on its place among them (measured with MKL on AVX2).
+ROWS, COLUMNS = 4, 16
 log = logging.getLogger(__name__)
 
 
@@ -151,15 +156,23 @@ class TrainedPolicies:
 
         The action for a row has the same bits whatever the other rows are and however many.
         """
-        if observations.shape[1] == 1:
-            # a product with a single row would go through another kernel, and round differently
-            return self(observations.repeat(2, 1))[:, :1]
-        members, _, action_dim = self.parameters.biases[-1].shape
-        states = self.normaliser.states(observations).expand(members, -1, -1)
+        parameters, action_dim = self._filled, self.parameters.biases[-1].shape[-1]
+        members, _, columns = parameters.biases[-1].shape
+        states = self.normaliser.states(observations)
         _, n, state_dim = states.shape
-        network = Network(ARCHITECTURES[self.architecture], members, n, state_dim, action_dim)
-        actions = network.forward(self.parameters, states, network.activations())
+        states = pad(states, (0, 0, 0, -n % ROWS)).expand(members, -1, -1)  # (members, n + fill, S)
+        network = Network(ARCHITECTURES[self.architecture], members, states.shape[1], state_dim, columns)
+        actions = network.forward(parameters, states, network.activations())[:, :n, :action_dim]
         return self.normaliser.raw_actions(actions.mean(0, keepdim=True) if self.ensemble else actions)
+
+    @functools.cached_property
+    def _filled(self) -> Parameters:
+        """The parameters with outputs that nobody reads, up to a multiple of COLUMNS."""
+        fill = (0, -self.parameters.biases[-1].shape[-1] % COLUMNS)
+        return Parameters(
+            [*self.parameters.weights[:-1], pad(self.parameters.weights[-1], fill)],
+            [*self.parameters.biases[:-1], pad(self.parameters.biases[-1], fill)],
+        )
 
     def __getitem__(self, rows: slice) -> "TrainedPolicies":
         """Return some of the policies; an ensemble is one."""

@@ -87,8 +87,8 @@ def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):
 def test_the_random_baseline_is_where_distillation_starts():
     dataset = make_small_dataset()
     again, other = select(dataset, 8, 1), select(dataset, 8, 2)
-    assert all(torch.equal(a, b) for a, b in zip(select(dataset, 8, 1), again, strict=True))
-    assert not torch.equal(again[0], other[0])
+    assert torch.equal(select(dataset, 8, 1), again)
+    assert not torch.equal(again, other)
 
 
 def test_the_papers_outer_step_is_clipped_sgd_with_momentum():
@@ -232,7 +232,7 @@ def test_divergence_names_step_and_setting():
     loop = run(small_loop(small_settings()), 2)
     loop.states.fill_(float("nan"))
     run(loop, 1)
-    with pytest.raises(UserError, match=r"outer step 3: .*outer.learning_rate \(now 0.1\)"):
+    with pytest.raises(UserError, match=r"outer step 3: .*outer.learning_rate \(now 0.2\)"):
         loop.check()
 
 

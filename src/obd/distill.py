@@ -48,7 +48,7 @@ class OuterSettings(Settings):
     """The outer loop: descent on the synset."""
 
     optimizer: Literal["sgd", "adam"] = Field("adam", description="sgd with momentum as in the paper, or Adam")
-    learning_rate: float = Field(0.1, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
+    learning_rate: float = Field(0.2, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, or Adam's beta_1")
     second_momentum: float = Field(0.999, ge=0, lt=1, description="Adam's beta_2")
     weight_decay: float = Field(
@@ -71,10 +71,10 @@ class OuterSettings(Settings):
         description="gradients longer than so many medians of the last 50 steps' norms count the less the longer they "
         "are; null: no damping",
     )
-    batch_size: int = Field(2560, ge=1, description="dataset states per outer step")
+    batch_size: int = Field(10240, ge=1, description="dataset states per outer step (paper's code: 2560)")
     initialisations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
     average: float = Field(
-        0.1,
+        0.15,
         ge=0,
         le=1,
         description="snapshots show the mean of the synsets of about this last share of the steps so far; 0: none",
@@ -86,6 +86,11 @@ class DistillSettings(Settings):
 
     steps: int = Field(1000, ge=1, description="outer steps")
     snapshot_every: int = Field(100, ge=1, description="outer steps between two snapshots; the last step is always one")
+    start: Literal["targets", "data"] = Field(
+        "targets",
+        description="actions of the random real states that the pairs start from: the objective's targets "
+        "there, or the dataset's (paper)",
+    )
     inner: InnerSettings = Field(InnerSettings(), description="inner loop")
     outer: OuterSettings = Field(OuterSettings(), description="outer loop")
     weighting: WeightSettings = Field(WeightSettings(), description="weights of Av-PBC")
@@ -106,22 +111,18 @@ class DistillSettings(Settings):
         return sorted({*range(self.snapshot_every, self.steps + 1, self.snapshot_every), self.steps})
 
 
-def select(dataset: Dataset, size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw real pairs without replacement: the random baseline and every distillation's start.
+def select(dataset: Dataset, size: int, seed: int) -> Tensor:
+    """Draw transitions without replacement: the random baseline and every distillation's start.
 
     Returns
     -------
-    states : Tensor of shape (size, state_dim)
-        Normalised states.
-    actions : Tensor of shape (size, action_dim)
-        Normalised actions.
+    Tensor of shape (size,), int64
+        Rows of the dataset.
     """
     total = len(dataset.transitions)
     if size > total:
         raise UserError(f"size: {size}: is more than the {total} transitions of {dataset.task.name}")
-    rows = torch.randperm(total, generator=torch_generator(seed, "selection"))[:size].numpy()
-    pairs, normaliser = dataset.transitions, dataset.normaliser
-    return normaliser.states(pairs.observations[rows]), normaliser.actions(pairs.actions[rows])
+    return torch.randperm(total, generator=torch_generator(seed, "selection"))[:size]
 
 
 @dataclass(frozen=True)
@@ -351,12 +352,14 @@ def distill(
     clock = files.Clock()
     plain, _ = variants.split(objective, [RANDOM, *OBJECTIVES])
     dataset = read_dataset(dataset_path)
-    pairs = select(dataset, size, seed)
+    rows = select(dataset, size, seed)
+    states = dataset.normaliser.states(dataset.transitions.observations[rows.numpy()])  # (size, S)
+    actions = dataset.normaliser.actions(dataset.transitions.actions[rows.numpy()])  # (size, A)
     read = files.inputs(dataset=dataset_path)
     facts: dict[str, Any] = {}
     seconds_per_step = None
     if plain == RANDOM:
-        steps, kept = [0], (pairs[0][None], pairs[1][None])
+        steps, kept = [0], (states[None], actions[None])
         metrics = pd.DataFrame(columns=METRICS)
     else:
         near_expert = None
@@ -372,7 +375,8 @@ def distill(
             dataset.normaliser.states(dataset.transitions.observations).to(device),
             Columns(columns.targets.to(device), columns.weights.to(device)),
         )
-        loop = OuterLoop(settings, problem, pairs, seed)
+        start = columns.targets[rows] if settings.start == "targets" else actions
+        loop = OuterLoop(settings, problem, (states, start), seed)
         facts["precision"] = loop.gradient.precision
         identity = {
             "settings": settings.model_dump(),

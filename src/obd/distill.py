@@ -134,7 +134,8 @@ class OuterProblem:
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw rows with replacement: states (1, size, S), targets (1, size, A), weights (1, size, 1)."""
-        rows = torch.randint(len(self.states), (size,), generator=generator).to(self.states.device)
+        rows = torch.randint(len(self.states), (size,), generator=generator, pin_memory=self.states.is_cuda)
+        rows = rows.to(self.states.device, non_blocking=True)
         return self.states[rows][None], self.columns.targets[rows][None], self.columns.weights[rows][None, :, None]
 
 
@@ -250,7 +251,7 @@ class OuterLoop:
         outer = self.settings.outer
         generator = torch_generator(self.seed, "outer", self.step)
         dims = self.states.shape[1], self.actions.shape[1]
-        initial = initialise(self.gradient.architecture, *dims, outer.initialisations, generator)
+        initial = initialise(self.gradient.architecture, *dims, outer.initialisations, generator).to(self.device)
         batch = self.problem.batch(outer.batch_size, generator)
         loss, *gradients = self.gradient(initial, self.states, self.actions, batch)
         self.states.grad, self.actions.grad = gradients

@@ -69,6 +69,13 @@ class Parameters:
         """Index the leading axis of every tensor."""
         return Parameters([w[index] for w in self.weights], [b[index] for b in self.biases])
 
+    def to(self, device: torch.device) -> "Parameters":
+        """Bring parameters that are on the CPU to a device, without making the CPU wait for it."""
+        if device.type == "cpu":
+            return self
+        moved = [[t.pin_memory().to(device, non_blocking=True) for t in ts] for ts in (self.weights, self.biases)]
+        return Parameters(*moved)
+
     def __getstate__(self) -> dict[str, list[np.ndarray]]:
         """Go to another process as arrays: torch would make a file of shared memory for every tensor."""
         return {"weights": [w.numpy() for w in self.weights], "biases": [b.numpy() for b in self.biases]}

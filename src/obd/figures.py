@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import matplotlib.style
@@ -22,12 +22,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from obd import aggregates, display, files, rendering, statistics, variance, variants
+from obd import aggregates, display, files, statistics, variance, variants
 from obd import command as commands
 from obd.errors import UserError
 from obd.returns import STANDARD, SYNSETS, Selection, by_task_and_objective, check_cell, read_returns, select
 from obd.seeding import numpy_generator
 from obd.settings import Settings
+
+if TYPE_CHECKING:
+    from obd import rendering
 
 log = logging.getLogger(__name__)
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of every font that a pdf embeds
@@ -163,7 +166,7 @@ def policy_spread(cells: Cells, settings: FigureSettings) -> Figure:
     return figure
 
 
-def distilled_pairs(examples: Sequence[rendering.Example], settings: FigureSettings) -> Figure:
+def distilled_pairs(examples: "Sequence[rendering.Example]", settings: FigureSettings) -> Figure:
     """Draw pairs of synsets, one panel per task: the state above, and below it the state one environment step later.
 
     Parameters
@@ -192,7 +195,7 @@ def distilled_pairs(examples: Sequence[rendering.Example], settings: FigureSetti
     return figure
 
 
-def _cell(example: rendering.Example) -> tuple[float, float, float]:
+def _cell(example: "rendering.Example") -> tuple[float, float, float]:
     """Return width and height of a box that takes any of the poses, and its middle above the ground, in metres."""
     parts = [part.points for scene in example.scenes for part in [*scene.state, *scene.following]]
     points = np.concatenate([*parts, np.zeros((1, 2))])  # with the ground
@@ -200,7 +203,7 @@ def _cell(example: rendering.Example) -> tuple[float, float, float]:
     return 2.2 * float(np.abs(points[:, 0]).max()), 1.1 * float(high - low), float(high + low) / 2
 
 
-def _draw_pairs(axes: Axes, example: rendering.Example, across: float, up: float, middle: float) -> None:
+def _draw_pairs(axes: Axes, example: "rendering.Example", across: float, up: float, middle: float) -> None:
     colour = np.array(to_rgb(display.look(example.synset.objective).colour))
     for column, scene in enumerate(example.scenes):
         above, below = np.array([column * across, 0]), np.array([column * across, -up])
@@ -490,7 +493,7 @@ def caption(spec: FigureSpec, cells: Cells, settings: FigureSettings) -> str:
     return " ".join([title, *display.sentences({str(name): display.counts(rows) for name, rows in by_name})])
 
 
-def examples_caption(spec: FigureSpec, examples: Sequence[rendering.Example]) -> str:
+def examples_caption(spec: FigureSpec, examples: "Sequence[rendering.Example]") -> str:
     """Write the caption of a figure of synsets; every number in it is taken from the files or the environments."""
     synsets = pd.DataFrame(
         {
@@ -577,7 +580,9 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
     spec = FIGURES[name]
     shown: Cells | list[rendering.Example]
     if spec.reads == "synsets":
-        shown, inputs = rendering.read_examples(paths, settings.poses, settings.objective, settings.n_pairs)
+        from obd.rendering import read_examples  # here, for MuJoCo and torch take longer to start than all the rest
+
+        shown, inputs = read_examples(paths, settings.poses, settings.objective, settings.n_pairs)
         text = examples_caption(spec, shown)
     else:
         episodes, inputs = read_returns(paths)

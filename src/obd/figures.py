@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of every font that a pdf embeds
 
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
-BAND = 0.16  # opacity of bands
+BAND, EDGE = 0.14, 0.45  # opacity of bands, and of their edges: where bands lie on each other, edges tell them apart
+SCORE = "Normalised score"  # 0: random policy, 100: expert
 VARIANT_LINES: list[dict[str, Any]] = [  # of an objective's variants, in alphabetical order; the objective itself first
     {"linestyle": "-", "marker": "o"},
     {"linestyle": (0, (4, 1.5)), "marker": "s"},
@@ -235,15 +236,16 @@ def performance_profiles(cells: Cells, settings: FigureSettings) -> Figure:
         Level, bootstrap.
     """
     figure = Figure(figsize=(COLUMN_WIDTH, 2.35), layout="constrained")
-    axes = figure.add_subplot(xlabel="Score τ", ylabel="Policies with score > τ", ylim=(-0.02, 1.02))
+    axes = figure.add_subplot(xlabel=f"{SCORE} τ", ylabel="Policies with score > τ", ylim=(-0.02, 1.02))
     shown = aggregates.on_every_task(cells)
     scores = pd.concat([statistics.policy_scores(cell) for strata in shown.values() for cell in strata])
     thresholds = np.linspace(scores.min() - 0.02 * np.ptp(scores), scores.max(), 301)
-    for objective, strata in shown.items():
+    for place, (objective, strata) in enumerate(shown.items()):
         look, rng = display.look(objective), numpy_generator(settings.seed, "profile", objective)
         draws = settings.confidence, settings.bootstrap_samples
         fraction, low, high = statistics.performance_profile(strata, thresholds, rng, *draws)
-        line = {**_line(look), "marker": "", "label": look.label}
+        # markers of different objectives at different thresholds
+        line = {**_line(look), "label": look.label, "markevery": (12 * place + 6, 48)}
         _banded(axes, thresholds, fraction, low, high, **line)
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -296,7 +298,7 @@ def precision(cells: Cells, settings: FigureSettings) -> Figure:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())
     figure.supxlabel("Distillation seeds", size=9)
-    figure.supylabel("Half-width of the interval", size=9)
+    figure.supylabel(f"Half-width of {100 * settings.confidence:g} % interval (score)", size=9)
     entries = [Line2D([], [], color="#333333", linestyle=style, linewidth=1.1) for style in DESIGNS.values()]
     labels = [f"{policies} × {episodes}" for policies, episodes in DESIGNS]
     figure.legend(entries, labels, title="Policies × episodes", loc="outside upper center", ncols=4)
@@ -362,7 +364,7 @@ def recipe_curves(cells: Cells, settings: FigureSettings) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             if x == "step":
                 axes.set_title(display.look(objective).label)
-        of_row[0].set_ylabel("Score" if len(cells) == 1 else f"Score, {' '.join(display.task_label(task))}")
+        of_row[0].set_ylabel(SCORE if len(cells) == 1 else f"{SCORE}, {' '.join(display.task_label(task))}")
     entries = [Line2D([], [], color="black", **looks[name]) for name in names]
     labels = [name.replace("_", " ") or "as configured" for name in names]
     figure.legend(entries, labels, loc="outside upper center", ncols=len(names))
@@ -528,7 +530,7 @@ def _panels(tasks: list[str], settings: FigureSettings, x_label: str) -> tuple[F
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.set_title(" ".join(display.task_label(task)))
         if place % columns == 0:
-            axes.set_ylabel("Score")
+            axes.set_ylabel(SCORE)
         if place + columns >= len(tasks):  # no panel below
             axes.set_xlabel(x_label)
         panels[task] = axes
@@ -538,7 +540,9 @@ def _panels(tasks: list[str], settings: FigureSettings, x_label: str) -> tuple[F
 def _banded(axes: Axes, at: ArrayLike, middle: ArrayLike, low: ArrayLike, high: ArrayLike, **line: Any) -> None:
     """Draw a curve with a band."""
     axes.plot(at, middle, zorder=3, **line)
-    axes.fill_between(at, low, high, color=line["color"], alpha=BAND, linewidth=0)
+    axes.fill_between(
+        at, low, high, facecolor=to_rgba(line["color"], BAND), edgecolor=to_rgba(line["color"], EDGE), lw=0.5
+    )
 
 
 def _line(look: display.Look) -> dict[str, Any]:

@@ -52,13 +52,28 @@ def publish(run: str) -> None:
         shutil.copy(source / name, target / name)
     parts = [f"# Tables and figures of the {run} run", "Written by docs/publish_results.py."]
     for name in [*tables, *figures]:
-        parts.append(f"## {name.replace('_', ' ').capitalize()}")
+        parts.append(f"## {_title(name)}")
         if name in tables:
             parts.append((target / f"{name}.md").read_text().rstrip())
         else:
             parts.append(f"![{name}]({name}.png)\n\n{json.loads((source / f'{name}.json').read_text())['caption']}")
     (target / "README.md").write_text("\n\n".join(parts) + "\n")
     write(ROOT / page, "results", (target / "table_1.md").read_text())
+    for name in ("figure_1", "figure_2"):
+        if name in figures:
+            write(ROOT / page, name, figure(name))
+
+
+def figure(name: str) -> str:
+    """Show a figure of the default run, with its caption from docs/results/README.md, where it was published."""
+    page = ROOT / "docs/results/README.md"
+    captions = page.read_text() if page.exists() else ""
+    caption = captions.partition(f"![{name}]({name}.png)\n\n")[2].partition("\n")[0]
+    return f"![{_title(name)}](docs/results/{name}.png)\n" + (f"\n<sub>{caption}</sub>\n" if caption else "")
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def steps_text(scores: pd.DataFrame) -> str:

@@ -27,6 +27,13 @@ def test_the_table_of_a_page_is_the_published_one(publish, page, folder):
     assert "Av-PBC" in shown
 
 
+@pytest.mark.parametrize("name", ["figure_1", "figure_2"])
+def test_figures_of_the_readme_are_the_published_ones(publish, name):
+    shown = publish.block((ROOT / "README.md").read_text(), name)
+    assert shown == publish.figure(name)
+    assert f"(docs/results/{name}.png)" in shown
+
+
 def test_the_paragraph_about_outer_steps_is_that_of_its_file(publish):
     shown = publish.block((ROOT / "README.md").read_text(), "steps")
     assert shown == publish.steps_text(pd.read_csv(ROOT / "docs/results/recipe/standin.csv"))
@@ -58,10 +65,13 @@ def test_publishing_copies_results_and_writes_captions(publish, tmp_path, monkey
         (source / f"{name}.png").write_text("png")
         (source / f"{name}.json").write_text(json.dumps({"caption": f"caption of {name}"}))
     start, end = publish.marks("results")
-    (tmp_path / "README.md").write_text(f"before\n{start}old\n{end}\nafter\n")
+    figure = publish.marks("figure_2")
+    (tmp_path / "README.md").write_text(f"before\n{start}old\n{end}\n{figure[0]}{figure[1]}\nafter\n")
     monkeypatch.setattr(publish, "ROOT", tmp_path)
     publish.publish("default")
-    assert (tmp_path / "README.md").read_text() == f"before\n{start}cells of table_1\n\nits caption\n{end}\nafter\n"
+    shown = f"{figure[0]}![Figure 2](docs/results/figure_2.png)\n\n<sub>caption of figure_2</sub>\n{figure[1]}"
+    table = f"{start}cells of table_1\n\nits caption\n{end}"
+    assert (tmp_path / "README.md").read_text() == f"before\n{table}\n{shown}\nafter\n"
     page = (tmp_path / "docs/results/README.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("## ")][:2] == ["## Table 1", "## Table 2"]
     for name in publish.FIGURES:

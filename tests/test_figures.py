@@ -1,11 +1,12 @@
 import functools
+import itertools
 import json
 
 import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from fake_returns import write_experiment, write_returns
@@ -73,6 +74,33 @@ def lines(axes):
     return {colours[to_hex(line.get_color())]: line for line in axes.lines}
 
 
+# what people see who lack the cones for long, middle or short waves: linear RGB (Machado et al., 2009, severity 1)
+DEFICITS = {
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+def lab(colour, seen):
+    """CIE L*a*b* of a colour as it is seen."""
+    srgb = np.array(to_rgb(colour))
+    linear = (np.array(seen) @ np.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)).clip(0, 1)
+    xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]] @ linear
+    ratio = xyz / [0.9505, 1, 1.089]
+    x, y, z = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), *DEFICITS.values()], ids=["normal", *DEFICITS])
+def test_objectives_are_told_apart_by_colour_and_by_marker_or_line(seen):
+    looks = display.OBJECTIVES.values()
+    assert len({(look.marker, look.line) for look in looks}) == len(looks)
+    for one, other in itertools.combinations(looks, 2):
+        distance = np.linalg.norm(lab(one.colour, seen) - lab(other.colour, seen))
+        assert distance > 10, (one.label, other.label, distance)  # 2 is just seen
+
+
 def test_learning_curve_shows_means_and_student_t_bands(returns):
     (axes,) = draw("figure_1", returns).axes
     drawn = lines(axes)
@@ -88,7 +116,7 @@ def test_learning_curve_shows_means_and_student_t_bands(returns):
     (span,) = axes.patches
     assert (span.get_y(), span.get_height()) == pytest.approx((1 - half, 2 * half))
     assert axes.get_title() == "Hopper medium"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Outer step", "Score")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Outer step", "Normalised score")
 
 
 def test_one_seed_has_a_line_without_a_band(tmp_path):
@@ -113,7 +141,7 @@ def test_one_panel_per_task_in_the_order_of_the_paper(tmp_path):
     panels = draw("figure_1", paths).axes
     titles = [f"HalfCheetah {quality}" for quality in ("medium-replay", "medium", "medium-expert")]
     assert [axes.get_title() for axes in panels] == [*titles, "Walker2d medium"]
-    assert [axes.get_ylabel() for axes in panels] == ["Score", "", "", "Score"]
+    assert [axes.get_ylabel() for axes in panels] == [figures.SCORE, "", "", figures.SCORE]
     assert [axes.get_xlabel() for axes in panels] == ["", "Outer step", "Outer step", "Outer step"]
     assert len(draw("figure_1", paths, columns=2).axes) == 4
 

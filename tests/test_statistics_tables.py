@@ -82,10 +82,15 @@ def test_variance_table(tmp_path):
     table, text, lines = make("variance", tmp_path.glob("*.csv"))
     shares = table[["seed_share", "policy_share", "episode_share"]]
     assert shares.sum(axis=1).tolist() == pytest.approx([1, 1, 1])
-    assert [line.split("|")[1].strip() for line in lines[2:10]] == [
+    assert [line.split("|")[1].strip() for line in lines[2:11]] == [
         *("DBC, seeds", "DBC, policies", "DBC, episodes", "PBC, seeds", "PBC, policies", "PBC, episodes"),
-        *("PBC − DBC", "PBC − DBC, p"),
+        *("PBC − DBC", "PBC − DBC, p", "PBC − DBC, seeds needed"),
     ]
+    needed = table["seeds_needed"].iloc[-1], table["seeds_needed_at_least"].iloc[-1]
+    assert lines[10] == "| PBC − DBC, seeds needed | {:.0f} ({:.0f}) |".format(*needed)
+    assert needed[0] >= needed[1] >= 2
+    assert make("variance", tmp_path.glob("*.csv"), difference=1.0)[0]["seeds_needed"].iloc[-1] > needed[0]
+    assert "to find a true difference of 5 by Student's t, uncorrected, with a probability of 80 %" in text
     assert "DBC, PBC: 3 seeds × 4 policies × 5 episodes." in text
     assert "With 3 seeds an uncorrected likelihood-ratio p is below 0.05 by chance in up to 15 %." in text
     assert "nan" not in "".join(lines)

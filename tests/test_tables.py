@@ -277,7 +277,8 @@ def test_protocols_without_a_common_snapshot_are_refused(tmp_path):
 def write_costs(path, task, n_pairs=401598):
     rows = [(task, "whole_data", n_pairs, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
     columns = ["task", "data", "n_pairs", "steps", "batch_size", "seconds", "megabytes"]
-    files.write_artefact(path, pd.DataFrame(rows, columns=columns), {"kind": "cost"})
+    metadata = {"kind": "cost", "seconds_of_each_training": {"whole_data": [1234.56], "synset": [0.3, 0.1, 0.21]}}
+    files.write_artefact(path, pd.DataFrame(rows, columns=columns), metadata)
     return path
 
 
@@ -286,7 +287,7 @@ def test_table_4_is_made_from_costs(tmp_path):
     settings = TableSettings(paper_datasets={"hopper_medium_replay": "hopper-medium-replay"})
     tables.make_table("table_4", paths, tmp_path / "table_4.csv", settings)
     table = pd.read_csv(tmp_path / "table_4.csv")
-    assert list(table) == ["task", "cost", "value", "paper_value", "difference"]
+    assert list(table) == ["task", "cost", "value", "low", "high", "n", "paper_value", "difference"]
     assert len(table) == 2 * 8
     assert (tmp_path / "table_4.md").read_text().splitlines()[:6] == [
         "|  | Ant mine | Hopper medium-replay |",
@@ -296,7 +297,10 @@ def test_table_4_is_made_from_costs(tmp_path):
         "| Whole data: seconds | 1,234.560 | 1,234.560 |",
         "| Whole data: megabytes | 22.400 | 22.400 |",
     ]
-    assert "| Synset: steps | 100 | 100<br>paper 100 (+0) |" in (tmp_path / "table_4.md").read_text()
+    text = (tmp_path / "table_4.md").read_text()
+    assert "| Synset: steps | 100 | 100<br>paper 100 (+0) |" in text
+    assert "| Synset: seconds | 0.210 [0.100, 0.300] | 0.210 [0.100, 0.300] |" in text
+    assert "median [fastest, slowest] of n = 1 for the whole data, n = 3 for the synset" in text
     assert (tmp_path / "table_4.tex").read_text().isascii()
     again = write_costs(tmp_path / "again.csv", "ant_mine")
     with pytest.raises(UserError, match=r"ant_mine\.csv: task ant_mine stands in two of the files"):

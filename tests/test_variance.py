@@ -139,6 +139,32 @@ def test_holm():
     assert len(variance.holm(np.array([]))) == 0
 
 
+@pytest.mark.parametrize(("variance_", "difference"), [(4.0, 5.0), (30.0, 5.0), (400.0, 5.0), (30.0, 0.7)])
+def test_seeds_needed_agree_with_statsmodels(variance_, difference):
+    from statsmodels.stats.power import TTestPower
+
+    effect = difference / np.sqrt(variance_)
+    n = int(variance.seeds_needed(variance_, difference))
+    power = [TTestPower().power(effect, seeds, 0.05) for seeds in (n, max(n - 1, 2))]
+    assert power[0] >= variance.POWER
+    assert n == 2 or power[1] < variance.POWER
+
+
+def test_seeds_needed_at_the_ends():
+    assert variance.seeds_needed(0.0, 5.0) == 2
+    assert variance.seeds_needed(1e-6, 5.0) == 2
+    assert variance.seeds_needed(1e9, 5.0) == np.inf
+    assert np.isnan(variance.seeds_needed(np.nan, 5.0))
+
+
+def test_so_many_seeds_find_the_difference_that_often():
+    rng = np.random.default_rng(8)
+    sds, shape = (3, 4, 5), (4, 2)
+    n = int(variance.seeds_needed(9 + 16 / 4 + 25 / 8, 5.0))
+    found = [variance.mean_test(draw(rng, (n, *shape), sds, mean=5.0)).p_student_t < 0.05 for _ in range(800)]
+    assert 0.77 < np.mean(found) < 0.93  # the power of n is at least that of a claim, n being whole
+
+
 def test_half_width():
     # of one seed's mean: 4 + 6 / 2 + 8 / 4 = 9
     assert variance.half_width(np.array([4.0, 6, 8]), np.array([4]), 2, 2) == pytest.approx(3.1824463 * 3 / 2)

@@ -78,6 +78,14 @@ def test_the_workflow_starts_without_statistics_packages():
     assert loaded == "set()\n"
 
 
+@pytest.mark.parametrize("module", ["tables", "figures", "summary"])
+def test_tables_and_figures_start_without_what_computes(module):
+    """Each is a process of its own: torch alone takes longer to start than most of them take."""
+    code = f"import sys, obd.{module}; print({{'torch', 'mujoco', 'scipy.stats', 'statsmodels'}} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded == "set()\n"
+
+
 def test_no_stage_depends_on_the_workflow():
     """Else each change of the configuration's code would rerun everything."""
     stages = ("datasets.collect", "datasets.stage", "near_experts.stage", "near_experts.card")

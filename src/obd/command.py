@@ -3,13 +3,13 @@
 import functools
 import json
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import pydantic
-import torch
 
 from obd import files, lock, logs, settings
 from obd.errors import UserError
@@ -18,6 +18,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    import torch  # here, for the stages without a device start in a fraction of the time that torch takes
+
     try:
         torch.empty(0, device=value)
     except (RuntimeError, AssertionError):
@@ -72,7 +74,7 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
             try:
                 logs.set_up(name, log)
                 lock.share()
-                if threads is not None:
+                if threads is not None and (torch := sys.modules.get("torch")):  # stages that compute import it
                     torch.set_num_threads(threads)
                 if model is not None:
                     options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))

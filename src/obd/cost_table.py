@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from obd.tables import TableSettings
 
 PAPER_TABLE = 4
-COLUMNS = ("task", "cost", "value", "paper_value", "difference")
+COLUMNS = ("task", "cost", "value", "low", "high", "n", "paper_value", "difference")
 # rows: (data, column of the costs, row of the paper's table, decimals)
 ROWS = {
     f"{data}_{quantity}": (data, quantity, paper_row, digits)
@@ -30,6 +30,8 @@ ROWS = {
 def read_costs(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Read files of costs (see `obd.cost.measure`) as one frame, and their names and hashes, both in sorted order.
 
+    Columns ``times``, the seconds of each training, come from the metadata.
+
     Raises
     ------
     UserError
@@ -38,7 +40,8 @@ def read_costs(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[dict[str, Any]
     frames, inputs = [], []
     for path in sorted(paths):
         frame, metadata = files.read_table(path, "cost")
-        frames.append(frame.assign(file=str(path)))
+        times = metadata["seconds_of_each_training"]
+        frames.append(frame.assign(file=str(path), times=[times[data] for data in frame["data"]]))
         inputs.append({"file": str(path), "sha256": metadata["sha256"]})
     costs = pd.concat(frames, ignore_index=True)
     for _, row in costs[costs.duplicated(["task", "data"])].iterrows():
@@ -47,7 +50,10 @@ def read_costs(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[dict[str, Any]
 
 
 def _summarise(costs: pd.DataFrame, settings: "TableSettings") -> pd.DataFrame:
-    """Compute the long form: task, cost (one of `ROWS`), value, paper_value, difference."""
+    """Compute the long form: task, cost (one of `ROWS`), value, paper_value, difference.
+
+    Seconds also have low and high, those of the fastest and the slowest of n trainings.
+    """
     tasks = sorted(costs["task"].unique(), key=display.task_position)
     columns = paper.columns(tasks, settings.paper_datasets)
     by_data = costs.set_index(["data", "task"])
@@ -56,16 +62,21 @@ def _summarise(costs: pd.DataFrame, settings: "TableSettings") -> pd.DataFrame:
         for task in tasks:
             column = columns.get(task) if data == "whole_data" else "synset" if task in columns else None
             printed = paper.numbers().get((PAPER_TABLE, paper_row, column), np.nan)
-            cells.append((task, row, float(by_data.loc[(data, task), quantity]), printed))
+            cost = by_data.loc[(data, task)]
+            times = cost["times"] if quantity == "seconds" else []
+            spread = (min(times), max(times)) if len(times) > 1 else (np.nan, np.nan)
+            cells.append((task, row, float(cost[quantity]), *spread, len(times) or None, printed))
     table = pd.DataFrame(cells, columns=COLUMNS[:-1])
-    return table.assign(difference=table["value"] - table["paper_value"])
+    return table.assign(n=table["n"].astype("Int64"), difference=table["value"] - table["paper_value"])
 
 
 def _caption(table: pd.DataFrame, settings: "TableSettings") -> str:
+    n = {row: display.span(cells["n"].dropna()) for row, cells in table.groupby("cost")}
     text = (
         "Cost of training one policy by behaviour cloning on the whole dataset, and on a synset of it: state-action "
-        "pairs, gradient steps, seconds of training on the same machine (median of several trainings for the synset), "
-        "and megabytes of states and actions."
+        "pairs, gradient steps, seconds of training on the same machine (median [fastest, slowest] of n = "
+        f"{n['whole_data_seconds']} for the whole data, n = {n['synset_seconds']} for the synset), and megabytes of "
+        "states and actions."
     )
     return f"{text} {paper.citation(PAPER_TABLE)}." if table["paper_value"].notna().any() else text
 
@@ -80,7 +91,7 @@ def _arrange(table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
 
 def _cell(row: Any, digits: int) -> Cell:
     printed = display.against_paper(row.paper_value, row.difference, digits)
-    return Cell(display.number(row.value, digits), paper=printed)
+    return Cell(display.number(row.value, digits), display.interval(row.low, row.high, digits), paper=printed)
 
 
 COSTS = FreeTable(summarise=_summarise, caption=_caption, arrange=_arrange, reads="costs")

@@ -136,6 +136,11 @@ def span(values: pd.Series) -> str:
     return f"{low}" if low == high else f"{low}–{high}"
 
 
+def last_snapshots(count: int) -> str:
+    """Name the snapshots that scores are averaged over."""
+    return "last evaluated snapshot" if count == 1 else f"last {count} evaluated snapshots (all where there are fewer)"
+
+
 def counts(cells: pd.DataFrame, names: Iterable[str] = COUNTED) -> str:
     """Say how many seeds, snapshots, policies and episodes (columns of `cells`) stand behind each of some cells."""
     return " × ".join(f"{span(cells[name])} {_noun(name, cells[name].max())}" for name in names)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import matplotlib.style
@@ -15,25 +15,29 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from obd import aggregates, display, files, rendering, statistics, variance, variants
+from obd import aggregates, display, files, statistics, variance, variants
 from obd import command as commands
 from obd.errors import UserError
 from obd.returns import STANDARD, SYNSETS, Selection, by_task_and_objective, check_cell, read_returns, select
 from obd.seeding import numpy_generator
 from obd.settings import Settings
 
+if TYPE_CHECKING:
+    from obd import rendering
+
 log = logging.getLogger(__name__)
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of every font that a pdf embeds
 
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
-BAND = 0.16  # opacity of bands
+BAND, EDGE = 0.14, 0.45  # opacity of bands, and of their edges: where bands lie on each other, edges tell them apart
+SCORE = "Normalised score"  # 0: random policy, 100: expert
 VARIANT_LINES: list[dict[str, Any]] = [  # of an objective's variants, in alphabetical order; the objective itself first
     {"linestyle": "-", "marker": "o"},
     {"linestyle": (0, (4, 1.5)), "marker": "s"},
@@ -163,7 +167,7 @@ def policy_spread(cells: Cells, settings: FigureSettings) -> Figure:
     return figure
 
 
-def distilled_pairs(examples: Sequence[rendering.Example], settings: FigureSettings) -> Figure:
+def distilled_pairs(examples: "Sequence[rendering.Example]", settings: FigureSettings) -> Figure:
     """Draw pairs of synsets, one panel per task: the state above, and below it the state one environment step later.
 
     Parameters
@@ -192,7 +196,7 @@ def distilled_pairs(examples: Sequence[rendering.Example], settings: FigureSetti
     return figure
 
 
-def _cell(example: rendering.Example) -> tuple[float, float, float]:
+def _cell(example: "rendering.Example") -> tuple[float, float, float]:
     """Return width and height of a box that takes any of the poses, and its middle above the ground, in metres."""
     parts = [part.points for scene in example.scenes for part in [*scene.state, *scene.following]]
     points = np.concatenate([*parts, np.zeros((1, 2))])  # with the ground
@@ -200,7 +204,7 @@ def _cell(example: rendering.Example) -> tuple[float, float, float]:
     return 2.2 * float(np.abs(points[:, 0]).max()), 1.1 * float(high - low), float(high + low) / 2
 
 
-def _draw_pairs(axes: Axes, example: rendering.Example, across: float, up: float, middle: float) -> None:
+def _draw_pairs(axes: Axes, example: "rendering.Example", across: float, up: float, middle: float) -> None:
     colour = np.array(to_rgb(display.look(example.synset.objective).colour))
     for column, scene in enumerate(example.scenes):
         above, below = np.array([column * across, 0]), np.array([column * across, -up])
@@ -232,15 +236,16 @@ def performance_profiles(cells: Cells, settings: FigureSettings) -> Figure:
         Level, bootstrap.
     """
     figure = Figure(figsize=(COLUMN_WIDTH, 2.35), layout="constrained")
-    axes = figure.add_subplot(xlabel="Score τ", ylabel="Policies with score > τ", ylim=(-0.02, 1.02))
+    axes = figure.add_subplot(xlabel=f"{SCORE} τ", ylabel="Policies with score > τ", ylim=(-0.02, 1.02))
     shown = aggregates.on_every_task(cells)
     scores = pd.concat([statistics.policy_scores(cell) for strata in shown.values() for cell in strata])
     thresholds = np.linspace(scores.min() - 0.02 * np.ptp(scores), scores.max(), 301)
-    for objective, strata in shown.items():
+    for place, (objective, strata) in enumerate(shown.items()):
         look, rng = display.look(objective), numpy_generator(settings.seed, "profile", objective)
         draws = settings.confidence, settings.bootstrap_samples
         fraction, low, high = statistics.performance_profile(strata, thresholds, rng, *draws)
-        line = {**_line(look), "marker": "", "label": look.label}
+        # markers of different objectives at different thresholds
+        line = {**_line(look), "label": look.label, "markevery": (12 * place + 6, 48)}
         _banded(axes, thresholds, fraction, low, high, **line)
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -293,7 +298,7 @@ def precision(cells: Cells, settings: FigureSettings) -> Figure:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())
     figure.supxlabel("Distillation seeds", size=9)
-    figure.supylabel("Half-width of the interval", size=9)
+    figure.supylabel(f"Half-width of {100 * settings.confidence:g} % interval (score)", size=9)
     entries = [Line2D([], [], color="#333333", linestyle=style, linewidth=1.1) for style in DESIGNS.values()]
     labels = [f"{policies} × {episodes}" for policies, episodes in DESIGNS]
     figure.legend(entries, labels, title="Policies × episodes", loc="outside upper center", ncols=4)
@@ -359,7 +364,7 @@ def recipe_curves(cells: Cells, settings: FigureSettings) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             if x == "step":
                 axes.set_title(display.look(objective).label)
-        of_row[0].set_ylabel("Score" if len(cells) == 1 else f"Score, {' '.join(display.task_label(task))}")
+        of_row[0].set_ylabel(SCORE if len(cells) == 1 else f"{SCORE}, {' '.join(display.task_label(task))}")
     entries = [Line2D([], [], color="black", **looks[name]) for name in names]
     labels = [name.replace("_", " ") or "as configured" for name in names]
     figure.legend(entries, labels, loc="outside upper center", ncols=len(names))
@@ -490,7 +495,7 @@ def caption(spec: FigureSpec, cells: Cells, settings: FigureSettings) -> str:
     return " ".join([title, *display.sentences({str(name): display.counts(rows) for name, rows in by_name})])
 
 
-def examples_caption(spec: FigureSpec, examples: Sequence[rendering.Example]) -> str:
+def examples_caption(spec: FigureSpec, examples: "Sequence[rendering.Example]") -> str:
     """Write the caption of a figure of synsets; every number in it is taken from the files or the environments."""
     synsets = pd.DataFrame(
         {
@@ -525,7 +530,7 @@ def _panels(tasks: list[str], settings: FigureSettings, x_label: str) -> tuple[F
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.set_title(" ".join(display.task_label(task)))
         if place % columns == 0:
-            axes.set_ylabel("Score")
+            axes.set_ylabel(SCORE)
         if place + columns >= len(tasks):  # no panel below
             axes.set_xlabel(x_label)
         panels[task] = axes
@@ -535,7 +540,9 @@ def _panels(tasks: list[str], settings: FigureSettings, x_label: str) -> tuple[F
 def _banded(axes: Axes, at: ArrayLike, middle: ArrayLike, low: ArrayLike, high: ArrayLike, **line: Any) -> None:
     """Draw a curve with a band."""
     axes.plot(at, middle, zorder=3, **line)
-    axes.fill_between(at, low, high, color=line["color"], alpha=BAND, linewidth=0)
+    axes.fill_between(
+        at, low, high, facecolor=to_rgba(line["color"], BAND), edgecolor=to_rgba(line["color"], EDGE), lw=0.5
+    )
 
 
 def _line(look: display.Look) -> dict[str, Any]:
@@ -577,7 +584,9 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
     spec = FIGURES[name]
     shown: Cells | list[rendering.Example]
     if spec.reads == "synsets":
-        shown, inputs = rendering.read_examples(paths, settings.poses, settings.objective, settings.n_pairs)
+        from obd.rendering import read_examples  # here, for MuJoCo and torch take longer to start than all the rest
+
+        shown, inputs = read_examples(paths, settings.poses, settings.objective, settings.n_pairs)
         text = examples_caption(spec, shown)
     else:
         episodes, inputs = read_returns(paths)

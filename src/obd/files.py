@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
 import zipfile
@@ -25,7 +26,6 @@ import numpy as np
 import pandas as pd
 import safetensors
 import safetensors.numpy
-import torch
 
 from obd.errors import UserError
 
@@ -262,7 +262,8 @@ def versions() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
-    found["threads"] = str(torch.get_num_threads())
+    if torch := sys.modules.get("torch"):  # else nothing was computed by several threads
+        found["threads"] = str(torch.get_num_threads())
     return found
 
 

@@ -1,9 +1,12 @@
 """Randomness: every generator comes from a named child of a root seed, never from global state."""
 
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def child_seed(root: int, *names: str | int) -> int:
@@ -26,8 +29,10 @@ def child_seed(root: int, *names: str | int) -> int:
     return int(np.random.SeedSequence(root, spawn_key=key).generate_state(1, np.uint64)[0] >> 1)
 
 
-def torch_generator(root: int, *names: str | int, device: str = "cpu") -> torch.Generator:
+def torch_generator(root: int, *names: str | int, device: str = "cpu") -> "torch.Generator":
     """Return a torch generator seeded with ``child_seed(root, *names)``."""
+    import torch  # here, for tables and figures draw by numpy and start faster without
+
     return torch.Generator(device).manual_seed(child_seed(root, *names))
 
 

@@ -41,8 +41,8 @@ def _aggregates_caption(table: pd.DataFrame, settings: "TableSettings") -> str:
     return " ".join(
         [
             f"Scores (0: random policy, 100: expert) over {tasks} {'task' if tasks == 1 else 'tasks'}. A run is a "
-            f"synset's seed, averaged over its last {settings.last_snapshots} evaluated snapshots (all where there are "
-            "fewer), policies and episodes. IQM: mean of the middle half of the runs; optimality gap: mean shortfall "
+            f"synset's seed, averaged over its {display.last_snapshots(settings.last_snapshots)}, "
+            "policies and episodes. IQM: mean of the middle half of the runs; optimality gap: mean shortfall "
             "from 100; probability of improvement: that a run of the row beats one of the column on the same task.",
             f"[{100 * settings.confidence:g} % bootstrap interval over seeds within tasks; too narrow with few seeds.]",
             *display.sentences(seeds),
@@ -69,24 +69,26 @@ def _arrange_aggregates(table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
 
 
 def _decompose(episodes: pd.DataFrame, settings: "TableSettings") -> pd.DataFrame:
-    return variance.decompose(_cells(episodes, settings), settings.confidence)
+    return variance.decompose(_cells(episodes, settings), settings.confidence, settings.difference)
 
 
 def _variance_caption(table: pd.DataFrame, settings: "TableSettings") -> str:
-    last = settings.last_snapshots
     objectives, pairs = table[table["other"].isna()], table[table["other"].notna()]
     sentences = [
         "Standard deviation of the score (share of its variance) from distillation seeds, from policies, which are "
         "initialisations, within a seed, and from episodes of a policy, by restricted maximum likelihood. 0*: at its "
-        "bound, pooled with the level below; –: cannot be told from the level below. Scores are averaged over the last "
-        f"{last} evaluated snapshots (all where there are fewer).",
+        "bound, pooled with the level below; –: cannot be told from the level below. Scores are averaged over the "
+        f"{display.last_snapshots(settings.last_snapshots)}.",
         *display.sentences({name: display.counts(rows, variance.COUNTS) for name, rows in _by_label(objectives)}),
     ]
     if len(pairs):
         sentences.append(
             "Differences are paired by seed, policy and episode: mean "
             f"[{100 * settings.confidence:g} % Student-t interval over n = {display.span(pairs['seeds'])} seeds]; p: "
-            "of the likelihood-ratio test (of Student's t, exact for few seeds), Holm-corrected over a task's pairs."
+            "of the likelihood-ratio test (of Student's t, exact for few seeds), Holm-corrected over a task's pairs. "
+            f"Seeds needed: to find a true difference of {settings.difference:g} by Student's t, uncorrected, with a "
+            f"probability of {100 * variance.POWER:g} %, with as many policies and episodes as here (with any number "
+            "of them); few seeds tell these numbers roughly."
         )
         for n in sorted(set(pairs["seeds"]) - {1}):
             rate = f"{100 * variance.false_positive_rate(n):.0f} %"
@@ -102,7 +104,9 @@ def _arrange_variance(table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
     def texts(row: Any) -> dict[str, Cell]:
         if isinstance(row.other, str):
             p_values = Cell(_p_value(row.p_likelihood_ratio_holm), f"({_p_value(row.p_student_t_holm)})")
-            return {"{}": _estimate(row.mean, row.low, row.high, digits), "{}, p": p_values}
+            needed = Cell(_seeds(row.seeds_needed), f"({_seeds(row.seeds_needed_at_least)})")
+            estimate = _estimate(row.mean, row.low, row.high, digits)
+            return {"{}": estimate, "{}, p": p_values, "{}, seeds needed": needed}
         return {f"{{}}, {name}": _level(row, level, digits) for name, level in variance.COUNTS.items()}
 
     rows: Rows = {}
@@ -130,6 +134,10 @@ def _by_label(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def _estimate(value: float, low: float, high: float, digits: int) -> Cell:
     return Cell(display.number(value, digits), display.interval(low, high, digits))
+
+
+def _seeds(number: float) -> str:
+    return "–" if np.isnan(number) else "> 10,000" if np.isinf(number) else display.number(number, 0)
 
 
 def _p_value(p: float) -> str:

@@ -54,6 +54,7 @@ class TableSettings(Settings):
     bootstrap_samples: int = Field(2000, ge=100, description="Draws of a bootstrap interval.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
     n_pairs: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
+    difference: float = Field(5.0, gt=0, description="True difference of scores that `variance` counts seeds for.")
     digits: int = Field(1, ge=0, le=4, description="Decimals in Markdown and LaTeX.")
     paper_datasets: dict[str, str] = Field(
         {}, description="Task -> dataset of the paper it is, e.g. {hopper: hopper-medium}: prints the paper's numbers."
@@ -277,8 +278,8 @@ def caption(spec: TableSpec | FreeTable, table: pd.DataFrame, settings: TableSet
     level = f"{100 * settings.confidence:g} %"
     sentences = [
         spec.title.format(n_pairs=display.span(synsets["n_pairs"]), members=display.span(cells["members"])),
-        f"Mean [{level} {INTERVALS[settings.interval]} interval] over the last {settings.last_snapshots} evaluated "
-        "snapshots (all where there are fewer).",
+        f"Mean [{level} {INTERVALS[settings.interval]} interval] over the "
+        f"{display.last_snapshots(settings.last_snapshots)}.",
     ]
     by_row = cells.groupby(spec.rows, sort=False)
     sentences += display.sentences({display.label(spec.rows, row): _counts(in_row) for row, in_row in by_row})

@@ -32,7 +32,9 @@ COLUMNS = (
     *("task", "objective", "other", "mean", "low", "high", *COUNTS),
     *(f"{level}_{part}" for level in LEVELS for part in PARTS),
     *("likelihood_ratio", "p_likelihood_ratio", "p_likelihood_ratio_holm", "p_student_t", "p_student_t_holm"),
+    *("seeds_needed", "seeds_needed_at_least"),
 )
+POWER = 0.8  # of a claim, by convention
 
 
 class Components(NamedTuple):
@@ -195,7 +197,39 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def decompose(cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float = 0.95) -> pd.DataFrame:
+def seeds_needed(variance: float, difference: float, confidence: float = 0.95) -> float:
+    """Return the smallest number of seeds with which the paired Student's t finds a difference at a power of `POWER`.
+
+    Parameters
+    ----------
+    variance : float
+        Of one seed's difference of means, >= 0, in squared score units.
+    difference : float
+        True mean difference, > 0, in score units.
+    confidence : float
+        In (0, 1): 1 less the level of the two-sided test.
+
+    Returns
+    -------
+    float
+        At least 2; infinite for more than 10,000, NaN for an unknown variance.
+    """
+    from scipy.special import nctdtr, stdtrit
+
+    if np.isnan(variance):
+        return np.nan
+    n_seeds = np.arange(2, 10_001)
+    with np.errstate(divide="ignore"):
+        shift = np.minimum(difference * np.sqrt(n_seeds / variance), 1e3)
+    t = stdtrit(n_seeds - 1, (1 + confidence) / 2)
+    missed = np.nan_to_num(nctdtr(n_seeds - 1, shift, t) - nctdtr(n_seeds - 1, shift, -t))  # NaN: too small a number
+    found = missed <= 1 - POWER
+    return float(n_seeds[found.argmax()]) if found.any() else np.inf
+
+
+def decompose(
+    cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float = 0.95, difference: float = 5.0
+) -> pd.DataFrame:
     """Split the variance of each objective's scores on each task, and test each pair of objectives.
 
     Parameters
@@ -204,6 +238,8 @@ def decompose(cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float
         Task -> objective -> episodes of the snapshots that are averaged.
     confidence : float
         In (0, 1), of all intervals.
+    difference : float
+        True difference of two objectives that is to be found, > 0, in score units.
 
     Returns
     -------
@@ -211,7 +247,8 @@ def decompose(cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float
         One row per task and objective, and one per task and pair (`other` is set; it is about objective minus other).
         mean with its Student-t interval low, high over seeds; seeds, policies and episodes; for each level its
         variance, interval, share of the three and whether it is at its bound; for pairs the tests, also Holm-adjusted
-        over the pairs of a task.
+        over the pairs of a task, and the seeds needed to find `difference`, with as many policies and episodes as here
+        and, at least, with any number of them.
     """
     rows = []
     for task, of_task in cells.items():
@@ -223,8 +260,12 @@ def decompose(cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float
             differences = paired_differences(scores[objective], scores[other])
             if len(differences):
                 shared = cube(differences)
-                pair = {"task": task, "objective": objective, "other": other}
-                tests.append(pair | _describe(shared, confidence) | mean_test(shared)._asdict())
+                row = {"task": task, "objective": objective, "other": other} | _describe(shared, confidence)
+                row |= mean_test(shared)._asdict()
+                of_means = np.var(shared.mean((1, 2)), ddof=1) if len(shared) > 1 else np.nan
+                row["seeds_needed"] = seeds_needed(of_means, difference, confidence)
+                row["seeds_needed_at_least"] = seeds_needed(row["seed_variance"], difference, confidence)
+                tests.append(row)
         for test in ("p_likelihood_ratio", "p_student_t"):
             for row, adjusted in zip(tests, holm(np.array([row[test] for row in tests])), strict=True):
                 row[f"{test}_holm"] = adjusted

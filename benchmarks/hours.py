@@ -21,12 +21,14 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
         work["near_expert_step"].append(getattr(task.near_expert and task.near_expert.root, "steps", 0))
     for job in experiment.synsets():
         distill = config.distill_settings(job["task"], job["objective"])
-        evaluate = config.evaluate_settings(job["task"], job["objective"])
-        outer_steps = 0 if job["objective"] == RANDOM else distill.steps * distill.outer.initialisations
-        snapshots = len(distill.snapshot_steps()[-(evaluate.last_snapshots or 0) :]) if outer_steps else 1
-        work["outer_step"].append(outer_steps)
+        work["outer_step"].append((job["objective"] != RANDOM) * distill.steps * distill.outer.initialisations)
+    for job in experiment.evaluations():
+        evaluate = config.evaluate_settings(job["task"], job["objective"], job["protocol"], job["size"])
+        steps = config.distill_settings(job["task"], job["objective"]).snapshot_steps()
+        snapshots = 1 if job["objective"] == RANDOM else len(steps[-(evaluate.last_snapshots or 0) :])
         work["snapshot"].append(snapshots)
-        work["environment_step"].append(snapshots * evaluate.policies * evaluate.episodes * EPISODE)
+        players = 1 if evaluate.ensemble else evaluate.policies
+        work["environment_step"].append(snapshots * players * evaluate.episodes * EPISODE)
     return work
 
 

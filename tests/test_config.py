@@ -10,8 +10,11 @@ from click.testing import CliRunner
 
 from obd.cli import main
 from obd.config import Config
+from obd.datasets.collect import CollectSettings
+from obd.datasets.stage import DatasetSettings
+from obd.distill import DistillSettings
 from obd.errors import UserError
-from obd.settings import load_yaml
+from obd.settings import describe, load_yaml
 from obd.workflow import command
 
 REPOSITORY = Path(__file__).parents[1]
@@ -272,3 +275,14 @@ def test_the_papers_settings():
     assert config.report.table.last_snapshots == 5
     paper = config.table_settings().paper_datasets
     assert {task: task.replace("_", "-", 1).replace("_", "-") for task in config.tasks} == paper
+
+
+def test_help_says_what_is_allowed():
+    lines = {line.split()[0]: line.partition("  (")[2].partition(")  ")[0] for line in describe(DistillSettings)}
+    assert lines["steps"] == "default 1000; >= 1"
+    assert lines["outer.optimizer"] == 'default "adam"; one of sgd, adam'
+    assert lines["outer.average"] == "default 0.1; >= 0; <= 1"
+    assert lines["outer.clip"] == "default null; > 0"
+    assert "level  (required; one of random, medium, " in "\n".join(describe(DatasetSettings))
+    assert 'levels  (default ["random", ' in "\n".join(describe(CollectSettings))
+    assert "; one of random, medium, " in "\n".join(describe(CollectSettings))

@@ -258,7 +258,9 @@ def test_unknown_name_lists_what_there_is(tmp_path):
 
 def test_time_limit_of_the_environment():
     assert d4rl.max_episode_steps("Pendulum-v1") == 200
-    assert d4rl.max_episode_steps(None) == d4rl.max_episode_steps("Unheard-v0") == 1000
+    assert d4rl.max_episode_steps(None) == 1000
+    with pytest.raises(UserError, match="env_id: 'Unheard-v0'"):
+        d4rl.max_episode_steps("Unheard-v0")
 
 
 @pytest.mark.skipif(not STAND_IN.exists(), reason="the shared data are not here")
@@ -276,3 +278,12 @@ def test_stand_in():
         np.testing.assert_array_equal(found.observations[mine], observations[rows])
         np.testing.assert_array_equal(found.next_observations[mine], observations[rows.start + 1 : rows.stop + 1])
         np.testing.assert_array_equal(found.rewards[mine], rewards[rows])
+
+
+def test_the_time_limit_of_an_environment_that_a_module_registers(tmp_path, monkeypatch):
+    (tmp_path / "own_robot.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('OwnRobot-v0', 'gymnasium.envs.classic_control.pendulum:PendulumEnv', max_episode_steps=5)"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert d4rl.max_episode_steps("own_robot:OwnRobot-v0") == 5

@@ -16,6 +16,7 @@ from obd.cli import main
 from obd.distill import DistillSettings, distill
 from obd.errors import UserError
 from small import write_small_inputs
+from workflow_copy import WorkflowCopy
 
 QUICK = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
 READERS = {
@@ -159,6 +160,21 @@ def test_a_real_read_only_folder(small_disk, folder, capfd):
     assert "cannot be written (Read-only file system)" in said
     said = fails(capfd, f"{READERS['dataset.npz']} --log {small_disk}/a.log")
     assert "Read-only file system" in said
+
+
+@pytest.mark.parametrize(("broken", "why"), [("ro", "Read-only file system"), ("rw", "No space left on device")])
+def test_a_run_says_why_and_goes_on_when_results_can_be_written(broken, why, small_disk, tmp_path):
+    task = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
+    workflow = WorkflowCopy.make(tmp_path / "copy", {"tasks": {"first": task}, "objectives": ["random"]})
+    (workflow.folder / "results").symlink_to(small_disk)
+    subprocess.run(["mount", "-o", f"remount,{broken}", small_disk], check=True)
+    answer = workflow.snakemake("--cores", "1")
+    assert answer.code != 0
+    assert why in answer.text
+    subprocess.run(["mount", "-o", "remount,rw,size=4m", small_disk], check=True)
+    assert workflow.snakemake("--cores", "1").code == 0
+    assert workflow.planned().counts == {}
+    assert all(file.stat().st_size for file in small_disk.rglob("*.*") if file.is_file())
 
 
 def test_two_writers_at_once_leave_a_whole_artefact(tmp_path):

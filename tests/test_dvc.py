@@ -11,8 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 import yaml
 
@@ -48,7 +46,14 @@ CONFIG = {
     "card": {},
     "report": {"tables": ["table_1"], "figures": []},
 }
-ALL = {"dataset": 1, "select": 1, "distill": 1, "evaluate": 2, "table": 1, "summary": 1}
+LONGEST = 60  # seconds that a push, and a pull, of 500 results may take
+# the default experiment, made small: real stages
+SMALL = {
+    **{"objectives": ["random", "av_pbc"], "seeds": [0], "random_seeds": [0], "synset_sizes": [8], "size_study": None},
+    "distill": {"steps": 2, "snapshot_every": 1, "inner": {"steps": 2}, "outer": {"batch_size": 8}},
+    **{"evaluate": {"policies": 1, "episodes": 1}, "protocols": {}},
+    "report": {"tables": ["table_1", "table_4"], "figures": ["figure_1"]},
+}
 
 
 def parameters(stage):
@@ -99,24 +104,34 @@ class Project:
         self.workflow = WorkflowCopy(folder)
 
     @classmethod
-    def make(cls, folder: Path, pretend: bool) -> "Project":
-        workflow = WorkflowCopy.make(folder, CONFIG)
-        if not pretend:
-            shutil.copy(REPOSITORY / "src/obd/cli.py", folder / "src/obd")
+    def make(cls, folder: Path, config: dict[str, object]) -> "Project":
+        """Copy the repository's workflow and DVC's part, without results."""
+        project = cls(WorkflowCopy.make(folder, config).folder)
         for name in ("Makefile", "dvc.yaml", ".dvcignore", ".gitignore"):
             shutil.copy(REPOSITORY / name, folder)
-        shutil.copytree(REPOSITORY / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-        (folder / "data").mkdir()
-        rng = np.random.default_rng(0)
-        with h5py.File(folder / "data/pendulum.hdf5", "w") as file:
-            for name, width in (("observations", (3,)), ("actions", (1,)), ("rewards", ())):
-                file[name] = rng.uniform(-1, 1, (60, *width)).astype(np.float32)
-            file["terminals"] = np.zeros(60, bool)
-            file["timeouts"] = np.arange(1, 61) % 20 == 0
-        project = cls(folder)
-        answer = workflow.snakemake("--quiet")
-        assert answer.code == 0, answer.text
+        for name in ("data", ".dvc"):
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("cache", "tmp"))
         project.run("git", "init", "--quiet")
+        return project
+
+    @classmethod
+    def pretend(cls, folder: Path) -> "Project":
+        """Make one whose stages only pretend, and run it by Snakemake."""
+        project = cls.make(folder, CONFIG)
+        (folder / "data/pendulum.hdf5").touch()
+        answer = project.workflow.snakemake("--quiet")
+        assert answer.code == 0, answer.text
+        project.commit()
+        return project
+
+    @classmethod
+    def real(cls, folder: Path) -> "Project":
+        """Make the default experiment, small, and run it by DVC."""
+        config = yaml.safe_load((REPOSITORY / "config.yaml").read_text()) | SMALL
+        config["tasks"]["halfcheetah_medium"]["near_expert"]["steps"] = 20
+        project = cls.make(folder, config)
+        shutil.copy(REPOSITORY / "src/obd/cli.py", folder / "src/obd")
+        project.run("dvc", "repro")
         project.commit()
         return project
 
@@ -165,13 +180,15 @@ class Project:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """Pretended results of a whole run, and 500 files more, recorded and pushed to a folder."""
-    project = Project.make(tmp_path_factory.mktemp("dvc") / "project", pretend=True)
+    """Pretended results of a whole run, and 500 more, recorded and pushed to a folder."""
+    project = Project.pretend(tmp_path_factory.mktemp("dvc") / "project")
     for number in range(500):
         (project.folder / f"results/synsets/pendulum/{number}.bin").write_bytes(number.to_bytes(2) * 5000)
     project.make_target("commit-results")
     project.run("dvc", "remote", "add", "--default", "folder", str(project.folder.parent / "remote"))
+    began = time.monotonic()
     project.run("dvc", "push")
+    assert time.monotonic() - began < LONGEST
     project.commit()
     return project
 
@@ -184,6 +201,9 @@ def project(kept, tmp_path):
 
 def test_a_clone_gets_everything_and_has_nothing_to_do(kept, tmp_path):
     clone = kept.clone(tmp_path / "elsewhere")
+    began = time.monotonic()
+    clone.run("dvc", "pull")
+    assert time.monotonic() - began < LONGEST
     clone.make_target("pull")
     assert clone.contents() == kept.contents()
     assert len(clone.contents()) > 500
@@ -270,22 +290,25 @@ def test_s3(project, tmp_path):
 
 @pytest.mark.slow
 def test_remade_results_have_the_same_bytes(tmp_path):
-    project = Project.make(tmp_path / "project", pretend=False)
-    project.make_target("commit-results")
+    project = Project.real(tmp_path / "project")
+    assert project.agrees()
+    rules = {"dataset", "near_expert", "card", "select", "distill", "evaluate", "evaluate_whole_data", "cost"}
+    assert project.workflow.planned("--forceall").counts.keys() == rules | {"table", "figure", "summary"}
     project.run("dvc", "remote", "add", "--default", "folder", str(tmp_path / "remote"))
     project.run("dvc", "push")
     project.commit()
     clone = project.clone(tmp_path / "elsewhere")
     clone.make_target("pull")
+    assert clone.agrees()
     shown = clone.run("dvc", "metrics", "show", "--json")
-    assert '"dbc"' in shown
+    assert '"av_pbc"' in shown
     assert "learning_curves.csv" in clone.run("dvc", "plots", "show", "--json")
     before = clone.contents()
-    synset = clone.folder / "results/synsets/pendulum/dbc/n4/seed0/synset.npz"
-    synset.unlink()
+    (clone.folder / "results/synsets/halfcheetah_medium/av_pbc/n8/seed0/synset.npz").unlink()
     answer = clone.workflow.snakemake()
     assert answer.code == 0, answer.text
-    assert answer.counts == {"distill": 1, "evaluate": 1, "table": 1, "summary": 1}
+    assert answer.counts == {"distill": 1, "evaluate": 1, "table": 1, "figure": 1, "summary": 1}
     after = clone.contents()
+    assert after.keys() == before.keys()
     # sidecars hold times
     assert {path for path in after if after[path] != before[path]} <= {p for p in after if p.endswith(".json")}

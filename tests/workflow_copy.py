@@ -124,8 +124,10 @@ class WorkflowCopy:
         output = self.folder / "answer.txt"
         process = _forks.Process(target=_snakemake, args=(self.folder, list(arguments), output))
         process.start()
-        process.join(300)
-        return Answer(process.exitcode or 0, output.read_text())
+        process.join(1800)
+        process.kill()
+        process.join()
+        return Answer(process.exitcode, output.read_text())
 
     def planned(self, *arguments: str) -> Answer:
         """Ask what would be run."""

@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ import yaml
 from obd.errors import UserError
 
 NAME = "[a-z][a-z0-9]*(_[a-z0-9]+)*"  # of tasks, collections and protocols: folders, and wildcards of the workflow
+BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}  # of a JSON schema
 
 
 class Settings(pydantic.BaseModel):
@@ -204,10 +205,11 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def describe(model: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
-    """List a settings class, one line per key: path, default and meaning; a tagged union lists every variant."""
+    """List a settings class, one line per key: path, default, what is allowed, meaning; of a union every variant."""
     if issubclass(model, pydantic.RootModel):
         return _describe_any(_classes(model), prefix)
     lines = []
+    schemas = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         nested = _classes(field.annotation)
         if nested:
@@ -216,8 +218,17 @@ def describe(model: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
             default = (
                 "required" if field.is_required() else f"default {_short(field.get_default(call_default_factory=True))}"
             )
-            lines.append(f"{prefix}{name}  ({default})  {field.description or ''}".rstrip())
+            facts = "; ".join([default, *_allowed(schemas[name])])
+            lines.append(f"{prefix}{name}  ({facts})  {field.description or ''}".rstrip())
     return lines
+
+
+def _allowed(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Say which values a key's JSON schema allows, where it is more than a type."""
+    for part in [schema, *schema.get("anyOf", ()), schema.get("items", {})]:
+        if "enum" in part:
+            yield f"one of {', '.join(part['enum'])}"
+        yield from (f"{sign} {part[bound]}" for bound, sign in BOUNDS.items() if bound in part)
 
 
 def _describe_any(classes: Sequence[type[pydantic.BaseModel]], prefix: str) -> list[str]:

@@ -54,7 +54,7 @@ class CollectSettings(Settings):
     """What to train on and what to record."""
 
     env_id: str = Field("HalfCheetah-v5", description="Gymnasium environment id.")
-    levels: tuple[Level, ...] = Field(LEVELS, min_length=1, description="Datasets to make, any of " + ", ".join(LEVELS))
+    levels: tuple[Level, ...] = Field(LEVELS, min_length=1, description="Datasets to make.")
     medium_steps: int = Field(200_000, ge=1, description="Training steps up to the medium policy.")
     medium_score: float | None = Field(
         None, description="Take the medium policy earlier, once the last 10 training episodes reach this mean score."

@@ -4,16 +4,16 @@ D4RL (https://arxiv.org/abs/2004.07219) stores one row per step: the state befor
 and whether the episode ended there. A state after the action is the state of the next row.
 """
 
+import contextlib
 import os
 import re
 from pathlib import Path
 from typing import Literal
 
-import gymnasium
 import numpy as np
 from pydantic import Field
 
-from obd import files
+from obd import envs, files
 from obd.datasets import download, hdf5
 from obd.datasets.source import Loaded, SourceSettings
 from obd.datasets.transitions import Transitions
@@ -77,9 +77,11 @@ def default_cache() -> Path:
 
 
 def max_episode_steps(env_id: str | None) -> int:
-    """Return an environment's time limit, 1000 if it is not known."""
-    spec = gymnasium.registry.get(env_id) if env_id else None
-    return spec.max_episode_steps or DEFAULT_MAX_EPISODE_STEPS if spec else DEFAULT_MAX_EPISODE_STEPS
+    """Return an environment's time limit in steps, 1000 if it has none or is not named."""
+    if env_id is None:
+        return DEFAULT_MAX_EPISODE_STEPS
+    with contextlib.closing(envs.make(env_id)) as env:  # `module:Name-v0` is registered by importing the module
+        return (env.spec and env.spec.max_episode_steps) or DEFAULT_MAX_EPISODE_STEPS
 
 
 def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS) -> Transitions:

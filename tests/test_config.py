@@ -281,7 +281,7 @@ def test_help_says_what_is_allowed():
     lines = {line.split()[0]: line.partition("  (")[2].partition(")  ")[0] for line in describe(DistillSettings)}
     assert lines["steps"] == "default 1000; >= 1"
     assert lines["outer.optimizer"] == 'default "adam"; one of sgd, adam'
-    assert lines["outer.average"] == "default 0.1; >= 0; <= 1"
+    assert lines["outer.average"] == "default 0.15; >= 0; <= 1"
     assert lines["outer.clip"] == "default null; > 0"
     assert "level  (required; one of random, medium, " in "\n".join(describe(DatasetSettings))
     assert 'levels  (default ["random", ' in "\n".join(describe(CollectSettings))

@@ -252,8 +252,8 @@ def test_files_outside_the_results_are_inputs():
 
 
 def test_settings_are_one_text_for_one_meaning():
-    explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.1}}
-    turned = {"outer": {"learning_rate": 0.1, "momentum": 0.9}}
+    explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.2}}
+    turned = {"outer": {"learning_rate": 0.2, "momentum": 0.9}}
     texts = {
         experiment(distill=distill).distill_settings(SimpleNamespace(task="here", objective="av_pbc"))
         for distill in ({}, explicit, turned)

@@ -17,6 +17,7 @@ from obd.distill import (
     select,
 )
 from obd.errors import UserError
+from obd.near_experts.networks import read_near_expert
 from obd.objectives import Columns, WeightSettings
 from obd.precision import resolve
 from obd.resume import Checkpoint, flatten
@@ -89,6 +90,20 @@ def test_the_random_baseline_is_where_distillation_starts():
     again, other = select(dataset, 8, 1), select(dataset, 8, 2)
     assert torch.equal(select(dataset, 8, 1), again)
     assert not torch.equal(again, other)
+
+
+@pytest.mark.parametrize("start", ["targets", "data"])
+def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, tmp_path):
+    dataset, near_expert = inputs
+    settings = small_settings(steps=1, every=1, optimizer="sgd", learning_rate=1e-9).model_copy(update={"start": start})
+    distill(dataset, near_expert, "pbc", 8, 3, settings, tmp_path / "synset.npz")
+    distill(dataset, None, "random", 8, 3, settings, tmp_path / "random.npz")
+    synset, random = read_pairs(tmp_path / "synset.npz"), read_pairs(tmp_path / "random.npz")
+    assert np.allclose(synset.observations, random.observations, atol=1e-5)
+    wanted = read_near_expert(near_expert).actions(random.observations[0])
+    expected = random.normaliser.raw_actions(wanted) if start == "targets" else random.actions[0]
+    assert np.allclose(synset.actions[0], expected, atol=1e-5)
+    assert not np.allclose(random.normaliser.raw_actions(wanted), random.actions[0], atol=1e-2), "the case to test"
 
 
 def test_the_papers_outer_step_is_clipped_sgd_with_momentum():

@@ -28,7 +28,7 @@ def test_evaluation_compares_with_a_plain_loop():
 def test_hours_adds_up():
     rows = [line.split() for line in run("hours.py", "config.yaml").splitlines()[1:]]
     assert [row[0] for row in rows] == ["near_expert_step", "outer_step", "snapshot", "environment_step", "total"]
-    # config.yaml: 9 distillations and 3 of the small size, 100 steps each; 4 snapshots each, random selections 1
-    assert rows[1][2] == "1,200"
-    evaluations = 9 * 4 + 10 + 3 * 1  # standard, the small size
+    # config.yaml: 9 distillations and 3 of the small size, 60 steps each; 3 snapshots each, random selections 1
+    assert rows[1][2] == "720"
+    evaluations = 9 * 3 + 10 + 3 * 1  # standard, the small size
     assert int(rows[2][2]) == evaluations + 3 * 8 + 9  # networks and optimizers, ensembles

@@ -34,7 +34,7 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, nargs="?", default=Path("config/paper.yaml"))
+    parser.add_argument("config", type=Path, nargs="*", default=[Path("config/paper.yaml")])
     seconds = {"near_expert_step": 0.107, "outer_step": 0.566, "snapshot": 2.4, "environment_step": 121e-6}
     for unit, default in seconds.items():
         option = f"--{unit.replace('_', '-')}"
@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{'':18} {'s':>9} {'number':>14} {'hours':>8} {'longest job':>12}")
     total = 0.0
-    for unit, counts in units(Experiment.load([arguments.config])).items():
+    for unit, counts in units(Experiment.load(arguments.config)).items():
         each = getattr(arguments, unit)
         hours, longest = (each * count / 3600 for count in (sum(counts), max(counts)))
         print(f"{unit:18} {each:9.3g} {sum(counts):14,} {hours:8.0f} {longest:12.1f}")

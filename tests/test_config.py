@@ -14,7 +14,7 @@ from obd.datasets.collect import CollectSettings
 from obd.datasets.stage import DatasetSettings
 from obd.distill import DistillSettings
 from obd.errors import UserError
-from obd.settings import describe, load_yaml
+from obd.settings import describe, load_yaml, merge
 from obd.workflow import command
 
 REPOSITORY = Path(__file__).parents[1]
@@ -207,15 +207,17 @@ def test_a_missing_file(capsys):
     assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("config.yaml", 96), ("config/paper.yaml", 1124)])
+@pytest.mark.parametrize(
+    ("name", "jobs"), [("config.yaml", 96), ("config/paper.yaml", 1124), ("config/paper.yaml config/fast.yaml", 1124)]
+)
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    result = CliRunner().invoke(command, [name])
+    result = CliRunner().invoke(command, name.split())
     assert result.exit_code == 0
-    assert result.output.startswith(f"OK: {name}: {jobs} jobs: dataset ")
+    assert result.output.startswith(f"OK: {name.replace(' ', ', ')}: {jobs} jobs: dataset ")
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "config/paper.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", "config/paper.yaml", "config/fast.yaml"])
 def test_every_key_has_a_comment(name):
     """On its line or above it; tasks and their datasets are explained where the list of tasks begins."""
     task = re.compile(r"  (halfcheetah|hopper|walker2d)_\w+:$|    dataset: \{")
@@ -223,6 +225,20 @@ def test_every_key_has_a_comment(name):
     for above, line in zip(["", *lines], lines, strict=False):
         if re.match(r" *[a-z0-9_]+:", line) and not task.match(line):
             assert "#" in line or above.lstrip().startswith("#"), line
+
+
+def test_the_fast_configuration_changes_the_distillation_only():
+    """Whatever the task and the objective, it is the default recipe; the rest is the paper's."""
+    paper = load_yaml(REPOSITORY / "config/paper.yaml")
+    theirs = Config.parse(paper, "paper.yaml")
+    ours = Config.parse(merge(paper, load_yaml(REPOSITORY / "config/fast.yaml")), "fast.yaml")
+    default = DistillSettings(steps=500, snapshot_every=50).model_dump()
+    for task in ours.tasks:
+        assert ours.whole_data_settings(task) == theirs.whole_data_settings(task)
+        for objective in ours.objectives:
+            assert ours.distill_settings(task, objective).model_dump() == default
+    same = {"distill": None, "overrides": ()}
+    assert ours.model_copy(update=same) == theirs.model_copy(update=same)
 
 
 def test_the_default_configuration_names_every_key():

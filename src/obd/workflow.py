@@ -412,9 +412,10 @@ def package_file(name: str) -> str:
 
 
 @click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), default="config.yaml")
-def command(config: Path) -> None:
-    """Check a configuration file (default: config.yaml) and count its jobs."""
-    counts = Experiment.load([config]).counts()
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
+def command(config: tuple[Path, ...]) -> None:
+    """Check a configuration (default: config.yaml; files are laid over one another) and count its jobs."""
+    config = config or (Path("config.yaml"),)
+    counts = Experiment.load(config).counts()
     jobs = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
-    click.echo(f"OK: {config}: {sum(counts.values())} jobs: {jobs}")
+    click.echo(f"OK: {', '.join(map(str, config))}: {sum(counts.values())} jobs: {jobs}")

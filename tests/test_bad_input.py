@@ -99,7 +99,7 @@ OPTIONS = [
     ("", "obd: No such command 'bogus'", "bogus"),
     *((name, f"obd {name}: Missing (option|argument)", name) for name in STAGES if name != "check"),
     ("check", "two.yaml.: cannot be read|two.yaml: cannot be read", "check two.yaml"),
-    ("check", "No such option:? '?--two", "check config.yaml --two two.yaml"),
+    ("check", "obd check: No such option '--two'", "check config.yaml --two two.yaml"),
     ("collect", "'--seed': -1 is not in the range x>=0", "--seed -1"),
     ("collect", "levels", "--set levels=[medium,medium]"),
     ("collect", "expert_steps", "--set expert_steps=1"),

@@ -14,8 +14,8 @@ from obd.datasets.collect import CollectSettings
 from obd.datasets.stage import DatasetSettings
 from obd.distill import DistillSettings
 from obd.errors import UserError
-from obd.settings import describe, load_yaml, merge
-from obd.workflow import command
+from obd.settings import describe, load_yaml
+from obd.workflow import Experiment, command
 
 REPOSITORY = Path(__file__).parents[1]
 GOOD = {
@@ -201,9 +201,10 @@ def test_bad_files(tmp_path, monkeypatch, capsys, text, line):
     assert not Path("marker").exists()
 
 
-def test_a_missing_file(capsys):
+@pytest.mark.parametrize("before", [[], [str(REPOSITORY / "config.yaml")]], ids=["alone", "laid over another"])
+def test_a_missing_file(before, capsys):
     with pytest.raises(SystemExit):
-        main(["check", "nowhere.yaml"])
+        main(["check", *before, "nowhere.yaml"])
     assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
 
 
@@ -229,9 +230,8 @@ def test_every_key_has_a_comment(name):
 
 def test_the_fast_configuration_changes_the_distillation_only():
     """Whatever the task and the objective, it is the default recipe; the rest is the paper's."""
-    paper = load_yaml(REPOSITORY / "config/paper.yaml")
-    theirs = Config.parse(paper, "paper.yaml")
-    ours = Config.parse(merge(paper, load_yaml(REPOSITORY / "config/fast.yaml")), "fast.yaml")
+    files = [REPOSITORY / "config/paper.yaml", REPOSITORY / "config/fast.yaml"]
+    theirs, ours = (Experiment.load(chosen).config for chosen in (files[:1], files))
     default = DistillSettings(steps=500, snapshot_every=50).model_dump()
     for task in ours.tasks:
         assert ours.whole_data_settings(task) == theirs.whole_data_settings(task)

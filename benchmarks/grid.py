@@ -26,6 +26,7 @@ STUB = """() {
         distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
         table) : > "${out%.*}.md"; : > "${out%.*}.tex"; : > "${out%.*}.html" ;;
         figure) : > "${out%.*}.pdf" ;;
+        summary) : > "${out%/*}/metrics.json" ;;
     esac
 }"""
 
@@ -45,10 +46,13 @@ def measured(folder: Path, *options: str) -> tuple[float, float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, help="seeds of distillations and selections (default: the paper's)")
+    parser.add_argument(
+        "--configfile", type=Path, default=REPOSITORY / "config/paper.yaml", help="the grid (default: the paper's)"
+    )
+    parser.add_argument("--seeds", type=int, help="seeds of distillations and selections (default: the grid's)")
     parser.add_argument("--cores", default="64", help="jobs that Snakemake may run side by side (default 64)")
     arguments = parser.parse_args()
-    config = load_yaml(REPOSITORY / "config/paper.yaml")
+    config = load_yaml(arguments.configfile)
     if arguments.seeds:
         config = merge(config, {key: [*range(arguments.seeds)] for key in ("seeds", "random_seeds")})
     with tempfile.TemporaryDirectory() as name:

@@ -1,5 +1,6 @@
 """The benchmarks run and print their tables; what they measure is not looked at."""
 
+import json
 import re
 import subprocess
 import sys
@@ -32,3 +33,14 @@ def test_hours_adds_up():
     assert rows[1][2] == "720"
     evaluations = 9 * 3 + 10 + 3 * 1  # standard, the small size
     assert int(rows[2][2]) == evaluations + 3 * 8 + 9  # networks and optimizers, ensembles
+
+
+def test_grid_runs_every_stage(tmp_path):
+    """Its pretended jobs leave behind all that Snakemake expects of them."""
+    task = {"dataset": {"source": "d4rl", "file": "hopper-medium-v2"}, "near_expert": {"algorithm": "cal_ql"}}
+    grid = tmp_path / "grid.json"
+    grid.write_text(json.dumps({"tasks": {"hopper_medium": task}, "seeds": [0]}))
+    lines = run("grid.py", "--configfile", str(grid), "--cores", "8").splitlines()
+    assert re.fullmatch(r"\d+ jobs, up to 8 side by side", lines[0])
+    rows = ["start (list of rules)", "plan", "run", "plan when all is there"]
+    assert [line[:22].strip() for line in lines[2:]] == rows

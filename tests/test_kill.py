@@ -77,16 +77,15 @@ def data(folder: Path) -> dict[str, str]:
     """Hash every file of data; of a sidecar, what does not tell how long it took."""
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "said.txt"):
-        if path.name.startswith("."):  # a temporary file, half written when its writer was killed in the middle
-            found[str(path.relative_to(folder))] = ""
-        elif path.suffix == ".json" and path.name != "collection.json" and "own" not in path.parts:
+        hidden = path.name.startswith(".")  # a temporary file may hold anything: its writer was killed in the middle
+        if hidden or path.suffix != ".json":
+            found[str(path.relative_to(folder))] = files.sha256(path)
+        elif path.name != "collection.json" and "own" not in path.parts:
             metadata = files.read_json(path)
             for key in ("seconds", "seconds_per_step", "metadata_sha256"):
                 metadata.pop(key, None)
             metadata.get("training", {}).pop("seconds", None)
             found[str(path.relative_to(folder))] = json.dumps(metadata, sort_keys=True)
-        elif path.suffix != ".json":
-            found[str(path.relative_to(folder))] = files.sha256(path)
     return found
 
 

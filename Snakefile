@@ -11,10 +11,10 @@ if not workflow.configfiles:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/dataset.smk"
-include: "workflow/rules/near_expert.smk"
-include: "workflow/rules/distill.smk"
-include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/near_experts.smk"
+include: "workflow/rules/synsets.smk"
+include: "workflow/rules/evaluations.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/paper.smk"
 

@@ -17,12 +17,12 @@ import mujoco
 import numpy as np
 import torch
 
-from obd import envs
-from obd.evaluate import TrainedPolicies
-from obd.pairs import Normaliser
-from obd.policy import ARCHITECTURES, initialise
-from obd.rollout import Episodes, rollout
-from obd.seeding import torch_generator
+from obdistill.core import environments
+from obdistill.core.seeding import torch_generator
+from obdistill.core.units import Normalizer
+from obdistill.evaluations.rollout import Episodes, rollout
+from obdistill.evaluations.stage import TrainedPolicies
+from obdistill.policies.network import ARCHITECTURES, initialize
 
 # at import, so that the processes of the evaluation know it as well
 gymnasium.register(
@@ -35,19 +35,19 @@ gymnasium.register(
 
 def make_policies(env_id: str, count: int) -> TrainedPolicies:
     """Draw fresh policies for an environment."""
-    env = envs.make(env_id)
-    low, high = envs.action_bounds(env)
+    env = environments.make(env_id)
+    low, high = environments.action_bounds(env)
     state_dim = env.observation_space.shape[0]  # type: ignore[index]
-    normaliser = Normaliser(np.zeros(state_dim, np.float32), np.ones(state_dim, np.float32), low, high)
+    normalizer = Normalizer(np.zeros(state_dim, np.float32), np.ones(state_dim, np.float32), low, high)
     return TrainedPolicies(
-        initialise(ARCHITECTURES["mlp_4"], state_dim, len(low), count, torch_generator(0)), "mlp_4", normaliser
+        initialize(ARCHITECTURES["mlp_4"], state_dim, len(low), count, torch_generator(0)), "mlp_4", normalizer
     )
 
 
 def plain_loop(policies: TrainedPolicies, env_id: str, seeds: np.ndarray) -> Episodes:
     """Run one episode after the other, one forward pass per step."""
-    env = envs.make(env_id)
-    low, high = envs.action_bounds(env)
+    env = environments.make(env_id)
+    low, high = environments.action_bounds(env)
     returns, lengths = np.zeros(seeds.shape), np.zeros(seeds.shape, np.int64)
     for (row, column), seed in np.ndenumerate(seeds):
         policy = policies[row : row + 1]
@@ -64,10 +64,10 @@ def plain_loop(policies: TrainedPolicies, env_id: str, seeds: np.ndarray) -> Epi
 
 def mujoco_rate(env_id: str, seconds: float = 1.0) -> float:
     """Return environment steps per second of `mj_step` alone, on one thread, with random controls."""
-    env = envs.make(env_id).unwrapped
+    env = environments.make(env_id).unwrapped
     model, data, frames = env.model, env.data, env.frame_skip  # type: ignore[attr-defined]
     env.reset(seed=0)
-    controls = np.random.default_rng(0).uniform(*envs.action_bounds(env), (1000, model.nu))
+    controls = np.random.default_rng(0).uniform(*environments.action_bounds(env), (1000, model.nu))
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
         for control in controls:

@@ -7,8 +7,8 @@ trainings at the paper's sizes, on HalfCheetah; episodes count as 1000 steps. Gi
 import argparse
 from pathlib import Path
 
-from obd.distill import RANDOM
-from obd.workflow import Experiment
+from obdistill.experiment.workflow import Experiment
+from obdistill.synsets.stage import RANDOM
 
 EPISODE = 1000  # environment steps
 
@@ -21,7 +21,7 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
         work["near_expert_step"].append(getattr(task.near_expert and task.near_expert.root, "steps", 0))
     for job in experiment.synsets():
         distill = config.distill_settings(job["task"], job["objective"])
-        work["outer_step"].append((job["objective"] != RANDOM) * distill.steps * distill.outer.initialisations)
+        work["outer_step"].append((job["objective"] != RANDOM) * distill.steps * distill.outer.initializations)
     for job in experiment.evaluations():
         evaluate = config.evaluate_settings(job["task"], job["objective"], job["protocol"], job["size"])
         steps = config.distill_settings(job["task"], job["objective"]).snapshot_steps()

@@ -19,9 +19,9 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from obd.distill import DistillSettings, InnerSettings, MetaGradient, OuterSettings
-from obd.policy import ARCHITECTURES, Parameters, initialise
-from obd.precision import Precision, products
+from obdistill.policies.network import ARCHITECTURES, Parameters, initialize
+from obdistill.policies.precision import Precision, products
+from obdistill.synsets.stage import DistillSettings, InnerSettings, MetaGradient, OuterSettings
 
 STATE, ACTION, BATCH = 17, 6, 2560  # HalfCheetah, and the paper's outer batch
 
@@ -83,11 +83,11 @@ def case(n_pairs: int, steps: int, runs: int, precision: Precision = "float32") 
     generator = torch.Generator().manual_seed(0)
     settings = DistillSettings(
         inner=InnerSettings(steps=steps),
-        outer=OuterSettings(batch_size=BATCH, initialisations=runs),
+        outer=OuterSettings(batch_size=BATCH, initializations=runs),
         precision=precision,
     )
     engine = MetaGradient(settings, n_pairs, STATE, ACTION)
-    initial = initialise(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
+    initial = initialize(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
     states = torch.randn(n_pairs, STATE, generator=generator)
     actions = torch.rand(n_pairs, ACTION, generator=generator) * 2 - 1
     batch = (

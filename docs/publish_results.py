@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from obd import display, paper, statistics
-from obd.workflow import Experiment
+from obdistill.experiment.workflow import Experiment
+from obdistill.paper import names as display
+from obdistill.paper import numbers as paper
+from obdistill.paper.statistics import intervals as statistics
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = [*(f"table_{number}" for number in range(1, 6)), "aggregates", "variance"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from obd.workflow import sources
+from obdistill.experiment.workflow import sources
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = """\
@@ -17,44 +17,49 @@ HEADER = """\
 # which jobs there are
 GRID = ["tasks", "objectives", "variants", "synset_sizes", "size_study", "seeds", "random_seeds"]
 # every stage's jobs are made by these: an edit runs Snakemake, which then decides
-WORKFLOW = ["Snakefile", "workflow/rules/common.smk", "src/obd/config.py", "src/obd/workflow.py"]
+WORKFLOW = [
+    "Snakefile",
+    "workflow/rules/common.smk",
+    "src/obdistill/experiment/config.py",
+    "src/obdistill/experiment/workflow.py",
+]
 
 # stage: what it makes, sections of config.yaml, rule files, modules, results and other files it reads
 STAGES = {
     "datasets": (
         "transitions of every task",
         ["tasks", "collections"],
-        ["dataset"],
+        ["datasets"],
         ["datasets.stage", "datasets.collect"],
         ["data"],
     ),
     "near_experts": (
         "policies and critics, and their evaluation",
         ["tasks", "card"],
-        ["near_expert"],
-        ["near_experts.stage", "near_experts.card"],
+        ["near_experts"],
+        ["near_experts.stage", "evaluations.near_expert"],
         ["data", "results/datasets"],
     ),
     "synsets": (
         "distilled and random pairs",
         [*GRID, "distill", "overrides"],
-        ["distill"],
-        ["distill"],
+        ["synsets"],
+        ["synsets.stage"],
         ["results/datasets", "results/near_experts"],
     ),
     "evaluations": (
         "returns of policies trained on the synsets and on whole datasets",
         [*GRID, "evaluate", "protocols", "whole_data", "cost_repeats", "overrides"],
-        ["evaluate"],
-        ["evaluate", "cost"],
+        ["evaluations"],
+        ["evaluations.stage", "evaluations.cost"],
         ["results/datasets", "results/synsets"],
     ),
     "paper": (
         "tables, figures and a summary of them",
         [*GRID, "protocols", "whole_data", "cost_repeats", "report"],
         ["paper", "report"],
-        ["tables", "figures", "summary"],
-        ["src/obd/paper_numbers.csv", "results/evaluations", "results/near_experts", "results/synsets"],
+        ["paper.tables.score_tables", "paper.figures.figures", "paper.summary"],
+        ["src/obdistill/paper/numbers.csv", "results/evaluations", "results/near_experts", "results/synsets"],
     ),
 }
 CURVES = "results/paper/learning_curves.csv"
@@ -67,7 +72,7 @@ SUMMARY = {
 def stage(name: str) -> dict[str, Any]:
     """Return a stage as dvc.yaml has it."""
     description, sections, rules, modules, read = STAGES[name]
-    code = {file for module in modules for file in sources(f"obd.{module}")}
+    code = {file for module in modules for file in sources(f"obdistill.{module}")}
     deps = {*WORKFLOW, *(f"workflow/rules/{rule}.smk" for rule in rules), *code, *read}
     folders = [f"results/{name}", *(["results/collections"] if name == "datasets" else [])]
     return {

@@ -2,11 +2,11 @@
 import os
 import sys
 
-from obd import lock
-from obd.distill import RANDOM
-from obd.errors import UserError
-from obd.report import Record
-from obd.workflow import Experiment, package_file, sources
+from obdistill.core import lock
+from obdistill.synsets.stage import RANDOM
+from obdistill.core.errors import UserError
+from obdistill.experiment.record import Record
+from obdistill.experiment.workflow import Experiment, package_file, sources
 
 # jobs call the `obd` of the environment that runs Snakemake, activated or not
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))

@@ -1,1 +1,0 @@
-"""Offline behaviour distillation: a large offline-RL dataset becomes a handful of (state, action) pairs."""

@@ -1,1 +1,0 @@
-"""Dataset stage: Minari, D4RL or own collection become one artefact."""

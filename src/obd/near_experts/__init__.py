@@ -1,1 +1,0 @@
-"""Near-expert stage: offline RL or an imported checkpoint become one artefact."""

@@ -1,0 +1,1 @@
+"""Dataset stage: Minari, D4RL or own collection become one artifact."""

@@ -1,0 +1,139 @@
+"""Download of one file over HTTP: resumed after a cut, checked, and in place only when whole."""
+
+import fcntl
+import hashlib
+import logging
+import time
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+from obdistill.core import artifacts, logs
+from obdistill.core.errors import UserError
+
+ATTEMPTS = 3
+CHUNK = 2**16  # bytes; what is lost at most when a connection is cut
+TIMEOUT = (20, 60)  # seconds to connect, and without any data
+PAUSE = 2.0  # seconds between attempts
+log = logging.getLogger(__name__)
+
+
+def fetch(url: str, cache: Path, check: Callable[[Path], None]) -> Path:
+    """Return the file of a URL in a cache folder, downloaded if it is not there.
+
+    A cut download is resumed where the server supports it and the file there is still the same one, else it begins
+    again. What `check` refuses does not stay in the cache.
+
+    Parameters
+    ----------
+    url : str
+        ``http://`` or ``https://``.
+    cache : Path
+        Folder for downloads; several processes may share it.
+    check : callable
+        Raises `UserError` if the whole file is not the wanted one.
+
+    Returns
+    -------
+    Path
+        The checked file.
+
+    Raises
+    ------
+    UserError
+        If the server cannot be reached, answers with an error or a web page, cuts the connection three times, or
+        `check` refuses the file.
+    """
+    name = Path(urllib.parse.urlparse(url).path).name or "download"
+    # the same name at two addresses is two files
+    path = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}_{name}"
+    part = path.with_name(path.name + ".part")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with path.with_name(path.name + ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # held until the file is closed
+            if path.is_file():
+                try:
+                    check(path)
+                    return path
+                except UserError as error:
+                    log.warning("%s; downloading it again", error)
+                    path.unlink()
+            _download(url, part)
+            try:
+                check(part)
+            except UserError:
+                part.unlink()
+                raise
+            part.rename(path)
+    except OSError as error:
+        raise UserError(f"{cache}: cannot be written ({error.strerror or error})") from None
+    return path
+
+
+def _download(url: str, part: Path) -> None:
+    """Bring `part` up to the whole file, in a few attempts."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _attempt(url, part)
+        except requests.exceptions.InvalidURL as error:
+            raise UserError(f"{url}: is no valid URL ({error})") from None
+        except requests.RequestException as error:
+            held = part.stat().st_size if part.exists() else 0
+            reason = _reason(error)
+            log.warning(
+                "%s: connection lost after %d bytes (%s), attempt %d of %d", url, held, reason, attempt, ATTEMPTS
+            )
+            time.sleep(PAUSE if attempt < ATTEMPTS else 0)
+    kept = f"; {held} bytes are kept, run again to go on" if held else ""
+    raise UserError(f"{url}: cannot be downloaded ({reason}){kept}")
+
+
+def _attempt(url: str, part: Path) -> None:
+    validator_file = part.with_name(part.name + ".json")
+    validator = (
+        artifacts.read_json(validator_file).get("validator") if part.exists() and validator_file.exists() else None
+    )
+    # compressed transfer would make byte ranges those of another file
+    headers: dict[str, str] = {"Accept-Encoding": "identity"}
+    held = part.stat().st_size if validator else 0
+    if held:
+        # If-Range: the rest only if the file is still the one that was begun, else all of it
+        headers |= {"Range": f"bytes={held}-", "If-Range": str(validator)}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:  # nothing after what is held: it is whole, or not what it should be
+            part.unlink()
+            return _attempt(url, part)
+        if response.status_code not in (200, 206):
+            raise UserError(f"{url}: the server answers {response.status_code} {response.reason}")
+        if "html" in response.headers.get("Content-Type", ""):
+            raise UserError(f"{url}: the server sends a web page instead of the file")
+        resumed = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {held}-")
+        if response.status_code == 206 and not resumed:
+            part.unlink(missing_ok=True)
+            raise requests.ConnectionError("the server sends another range than the wanted one")
+        if not resumed:
+            held = 0
+            part.unlink(missing_ok=True)  # before its validator changes: a kill in between must not mix two files
+        etag = response.headers.get("ETag", "")
+        # a weak ETag may stand for other bytes
+        validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
+        artifacts.write_json(validator_file, {"url": url, "validator": validator})
+        length = int(response.headers.get("Content-Length", 0))
+        with (
+            part.open("ab" if resumed else "wb") as file,
+            logs.progress(held + length, "download", "byte", held) as meter,
+        ):
+            for chunk in response.iter_content(CHUNK):
+                file.write(chunk)
+                meter.update(len(chunk))
+    validator_file.unlink()
+
+
+def _reason(error: Exception) -> str:
+    """Return the last, most telling part of a chain of wrapped network errors."""
+    while error.args and isinstance(error.args[-1], Exception):
+        error = error.args[-1]
+    return " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""From a synset to returns."""

@@ -1,0 +1,1 @@
+"""The grid: what Snakemake asks Python."""

@@ -1,0 +1,421 @@
+"""What the Snakefile asks Python: which jobs there are, each job's settings, and the source files of each stage.
+
+Snakemake reruns a job when one of its inputs or parameters changes. So that it reruns the right ones, a stage's source
+files are inputs of its rule, and a job's parameter is the canonical text of the settings it uses, and of no others.
+"""
+
+import ast
+import functools
+import json
+import os
+import typing
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+import pydantic
+import yaml
+
+from obdistill.core.errors import UserError
+from obdistill.core.settings import load_yaml, merge
+from obdistill.datasets.collected import CollectedSettings
+from obdistill.datasets.d4rl import BUILT_IN, D4rlSettings
+from obdistill.datasets.minari import MinariSettings
+from obdistill.datasets.stage import DatasetSettings
+from obdistill.evaluations.cost import CostSettings
+from obdistill.evaluations.returns import Selection
+from obdistill.experiment.config import STANDARD, Config
+from obdistill.near_experts.corl import ImportSettings
+from obdistill.near_experts.stage import NearExpertSettings
+from obdistill.paper.figures.figures import FIGURES
+from obdistill.paper.tables.score_tables import TABLES
+from obdistill.synsets.objectives import NEED_NEAR_EXPERT
+from obdistill.synsets.stage import RANDOM
+
+Job = dict[str, str | int]
+UNWEIGHTED = {"dbc", "pbc"}  # objectives that do not use the setting `weighting`
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def sources(module: str, without: Collection[str] = (), package: Path | None = None) -> list[str]:
+    """List the files of this package that a module needs, itself included.
+
+    Import statements are read, nothing is imported: ``import`` and ``from ... import`` anywhere in a file count, names
+    put together at run time do not.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name, e.g. ``obdistill.synsets.stage``.
+    without : collection of str
+        Modules that `module` imports but does not use in this case. They count if another file imports them.
+    package : Path, optional
+        Folder of the package; this one if left out.
+
+    Returns
+    -------
+    list of str
+        Paths relative to the working directory, sorted.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the package has no such module.
+    """
+    package = package or PACKAGE
+    start = _file(module, package)
+    if start is None:
+        raise ModuleNotFoundError(f"no module {module} in {package}", name=module)
+    unused = {_file(name, package) for name in without}
+    found: set[Path] = set()
+    waiting = set(_files_on_the_way(module, package))
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        imported = {other for name in _imported(file, package) for other in _files_on_the_way(name, package)}
+        waiting |= imported - found - (unused if file == start else set())
+    return sorted(os.path.relpath(file) for file in found)
+
+
+def _files_on_the_way(module: str, package: Path) -> list[Path]:
+    """List the files that importing a dotted name runs: the packages on the way, and the module if it is one."""
+    parts = module.split(".")
+    files = [_file(".".join(parts[: end + 1]), package) for end in range(len(parts))]
+    return [file for file in files if file is not None]
+
+
+def _file(module: str, package: Path) -> Path | None:
+    base = package.parent.joinpath(*module.split("."))
+    return next((file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()), None)
+
+
+@functools.cache
+def _imported(file: Path, package: Path) -> frozenset[str]:
+    """Collect the dotted names of this package that a file imports; a name may be an attribute of a module."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_bytes(), file)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = file.relative_to(package.parent).parts[: -node.level] if node.level else ()
+            origin = ".".join([*above, *filter(None, [node.module])])
+            names |= {f"{origin}.{alias.name}" for alias in node.names}
+    return frozenset(name for name in names if name.split(".")[0] == package.name)
+
+
+def canonical(settings: pydantic.BaseModel, exclude: Collection[str] = ()) -> str:
+    """Write settings as JSON with defaults filled in and keys sorted: one text for one meaning."""
+    return json.dumps(settings.model_dump(mode="json", exclude=set(exclude)), sort_keys=True, separators=(",", ":"))
+
+
+def typed(value: Any) -> Any:
+    """Read the texts in a value of ``snakemake --config`` as YAML does: Snakemake leaves ``[0]`` as ``["0"]``."""
+    if isinstance(value, Mapping):
+        return {key: typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [typed(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value  # a pattern such as *_replay
+    return read if read is None or isinstance(read, bool | int | float) else value
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The jobs of an experiment, and what each of them uses.
+
+    A job is a mapping of the wildcards in its paths to values. Methods that take `wildcards` take Snakemake's, an
+    object with one attribute per wildcard.
+
+    Attributes
+    ----------
+    config : Config
+        The configuration.
+    """
+
+    config: Config
+
+    @classmethod
+    def load(cls, files: Iterable[str | Path], command_line: Mapping[str, Any] | None = None) -> "Experiment":
+        """Read configuration files and check them; see `Config.parse`.
+
+        Parameters
+        ----------
+        files : iterable of path
+            YAML files; the keys of a later one are laid over those of the earlier.
+        command_line : mapping, optional
+            Values of ``snakemake --config``, laid over all.
+        """
+        layers = {os.path.relpath(file): load_yaml(Path(os.path.relpath(file))) for file in files}
+        if command_line:
+            layers["--config"] = typed(command_line)
+        source = ", ".join(layers)
+        experiment = cls(Config.parse(functools.reduce(merge, layers.values()), source))
+        experiment.check_report(source)
+        return experiment
+
+    def tasks(self) -> list[Job]:
+        """Return the jobs of the dataset stage."""
+        return [{"task": task} for task in self.config.tasks]
+
+    def near_experts(self) -> list[Job]:
+        """Return the jobs of the near-expert stage."""
+        return [{"task": name} for name, task in self.config.tasks.items() if task.near_expert is not None]
+
+    def synsets(self) -> list[Job]:
+        """Return the jobs that make synsets: distillations and random selections."""
+        return [
+            {"task": task, "objective": objective, "size": size, "seed": seed}
+            for task in self.config.tasks
+            for objective in self.config.objectives
+            for size in self.config.sizes(task, objective)
+            for seed in self.config.synset_seeds(objective)
+        ]
+
+    def evaluations(self) -> list[Job]:
+        """Return the evaluations of synsets."""
+        return [
+            {**job, "protocol": protocol}
+            for job in self.synsets()
+            for protocol in self.config.protocols_of(str(job["objective"]), int(job["size"]))
+        ]
+
+    def whole_data(self) -> list[Job]:
+        """Return the evaluations of policies trained on the whole dataset."""
+        return self.tasks() if self.config.whole_data is not None else []
+
+    def costs(self) -> list[Job]:
+        """Return the measurements of what training costs."""
+        return self.tasks() if self.config.cost_repeats is not None else []
+
+    def tables(self) -> list[Job]:
+        """Return the tables."""
+        chosen = self.config.report.tables
+        return [{"table": name} for name in TABLES if (self.shown_in_table(name) if chosen is None else name in chosen)]
+
+    def figures(self) -> list[Job]:
+        """Return the figures."""
+        chosen = self.config.report.figures
+        return [
+            {"figure": name} for name in FIGURES if (self.shown_in_figure(name) if chosen is None else name in chosen)
+        ]
+
+    def shown_in_table(self, name: str) -> dict[str, list[Job]]:
+        """Return whose files a table shows: jobs by rule; nothing if it has nothing to show."""
+        return self._shown(TABLES[name], self.config.table_settings().n_pairs)
+
+    def shown_in_figure(self, name: str) -> dict[str, list[Job]]:
+        """Return what a figure shows, as `shown_in_table` does."""
+        return self._shown(FIGURES[name], self.config.figure_settings().n_pairs)
+
+    def _shown(self, selection: Selection, n_pairs: int | None) -> dict[str, list[Job]]:
+        match selection.reads:
+            case "costs":
+                shown = {"cost": self.costs()}
+            case "synsets":
+                shown = {"distill": self._drawn_synsets()}
+            case "returns":
+                kept = selection.of(self._returns, n_pairs)
+                shown = {str(rule): list(jobs) for rule, jobs in kept.groupby("rule", sort=False)["job"]}
+        return {rule: jobs for rule, jobs in shown.items() if jobs}
+
+    def _drawn_synsets(self) -> list[Job]:
+        """Return the synsets that figures draw: of one objective and size, the first seed's, for every task."""
+        settings = self.config.figure_settings()
+        objective = settings.objective or self.config.objectives[-1]
+        size, seed = settings.n_pairs or self.config.synset_sizes[0], self.config.synset_seeds(objective)[0]
+        return [{**task, "objective": objective, "size": size, "seed": seed} for task in self.tasks()]
+
+    @functools.cached_property
+    def _returns(self) -> pd.DataFrame:
+        """The files of returns: the rule and the job that make each, and what tables and figures select them by."""
+        rows: list[dict[str, Any]] = [
+            {"rule": "evaluate", "job": job, **job, "n_pairs": job["size"]} for job in self.evaluations()
+        ]
+        whole = [("evaluate_whole_data", self.whole_data(), "bc_whole", "whole_data")]
+        whole += [("card", self.near_experts(), "near_expert", "near_expert")]
+        for rule, jobs, objective, protocol in whole:
+            about = {"objective": objective, "protocol": protocol, "n_pairs": 0}
+            rows += [{"rule": rule, "job": job, **job, **about} for job in jobs]
+        return pd.DataFrame(rows)
+
+    def check_report(self, source: str) -> None:
+        """Check that every table and figure asked for has something to show.
+
+        Raises
+        ------
+        UserError
+            If one has not.
+        """
+        report = self.config.report
+        for key, chosen, known, shown in (
+            ("tables", report.tables, TABLES, self.shown_in_table),
+            ("figures", report.figures, FIGURES, self.shown_in_figure),
+        ):
+            for name in chosen or ():
+                if not shown(name):
+                    allowed = ", ".join(other for other in known if shown(other))
+                    raise UserError(f"{source}: report.{key}: {name!r} has nothing to show here; allowed: {allowed}")
+
+    def wildcard_constraints(self) -> dict[str, str]:
+        """Return what each wildcard may be, as regular expressions: the names of the configuration and nothing else."""
+        names: dict[str, Collection[str]] = {
+            "collection": self.config.collections,
+            "task": self.config.tasks,
+            "objective": self.config.objectives,
+            "protocol": [STANDARD, *self.config.protocols],
+            "table": TABLES,
+            "figure": FIGURES,
+        }
+        return {key: "|".join(values) or "(?!)" for key, values in names.items()} | {"size": r"\d+", "seed": r"\d+"}
+
+    def counts(self) -> dict[str, int]:
+        """Count the jobs of each rule."""
+        return {
+            "collect": len({collection for task in self.config.tasks for collection in self._collections(task)}),
+            "dataset": len(self.tasks()),
+            "near_expert": len(self.near_experts()),
+            "card": len(self.near_experts()),
+            "select": sum(job["objective"] == RANDOM for job in self.synsets()),
+            "distill": sum(job["objective"] != RANDOM for job in self.synsets()),
+            "evaluate": len(self.evaluations()),
+            "evaluate_whole_data": len(self.whole_data()),
+            "cost": len(self.costs()),
+            "table": len(self.tables()),
+            "figure": len(self.figures()),
+            "summary": 1,
+        }
+
+    # ---- what the jobs of each rule use, in the order of the data path ----
+
+    def collect_settings(self, wildcards: Any) -> str:
+        """Return a collection's settings."""
+        return canonical(self.config.collections[wildcards.collection], exclude=["seed"])
+
+    def collect_seed(self, wildcards: Any) -> int:
+        """Return a collection's seed."""
+        return self.config.collections[wildcards.collection].seed
+
+    def dataset_settings(self, wildcards: Any) -> str:
+        """Return the settings of a task's dataset."""
+        return canonical(self.config.tasks[wildcards.task].dataset)
+
+    def dataset_collections(self, wildcards: Any) -> list[Job]:
+        """Return the collection that a task's dataset comes from, if it comes from one."""
+        return [{"collection": name} for name in self._collections(wildcards.task)]
+
+    def dataset_files(self, wildcards: Any) -> list[str]:
+        """Return the files outside the results that a task's dataset is read from."""
+        match self.config.tasks[wildcards.task].dataset.root:
+            case D4rlSettings(file=file) if file not in BUILT_IN and "://" not in file:
+                return [file]
+            case MinariSettings(root=Path() as root, id=name, download=False):
+                return [str(root / name / "data" / file) for file in ("main_data.hdf5", "metadata.json")]
+        return []
+
+    def dataset_code(self, wildcards: Any) -> list[str]:
+        """Return the sources of the dataset stage, other readers than the task's left out."""
+        return _sources_of_variant("obdistill.datasets.stage", self.config.tasks[wildcards.task].dataset)
+
+    def near_expert_settings(self, wildcards: Any) -> str:
+        """Return the settings of a task's near-expert."""
+        return canonical(self._near_expert(wildcards.task))
+
+    def near_expert_files(self, wildcards: Any) -> list[str]:
+        """Return the files outside the results that a task's near-expert is read from."""
+        match self._near_expert(wildcards.task).root:
+            case ImportSettings(checkpoint=checkpoint, statistics=statistics):
+                return [checkpoint, *([statistics.file] if statistics else [])]
+        return []
+
+    def near_expert_code(self, wildcards: Any) -> list[str]:
+        """Return the sources of the near-expert stage, other algorithms than the task's left out."""
+        return _sources_of_variant("obdistill.near_experts.stage", self._near_expert(wildcards.task))
+
+    def card_settings(self, wildcards: Any) -> str:
+        """Return the settings of a near-expert's evaluation."""
+        return canonical(self.config.card)
+
+    def needs_near_expert(self, wildcards: Any) -> bool:
+        """Tell whether a synset's objective needs a near-expert."""
+        return self.config.plain(wildcards.objective) in NEED_NEAR_EXPERT
+
+    def distill_settings(self, wildcards: Any) -> str:
+        """Return the settings of a distillation that its objective uses."""
+        settings = self.config.distill_settings(wildcards.task, wildcards.objective)
+        unweighted = self.config.plain(wildcards.objective) in UNWEIGHTED
+        return canonical(settings, exclude=["weighting"] if unweighted else [])
+
+    def evaluate_settings(self, wildcards: Any) -> str:
+        """Return the settings of the evaluation of a synset."""
+        about = wildcards.task, wildcards.objective, wildcards.protocol, int(wildcards.size)
+        return canonical(self.config.evaluate_settings(*about))
+
+    def whole_data_settings(self, wildcards: Any) -> str:
+        """Return the settings of behavior cloning on a task's whole dataset."""
+        return canonical(self.config.whole_data_settings(wildcards.task))
+
+    def cost_synset(self, wildcards: Any) -> list[Job]:
+        """Return the synset whose training is timed: the first, as all cost the same."""
+        objective = self.config.objectives[0]
+        size, seed = self.config.synset_sizes[0], self.config.synset_seeds(objective)[0]
+        return [{"task": wildcards.task, "objective": objective, "size": size, "seed": seed}]
+
+    def cost_settings(self, wildcards: Any) -> str:
+        """Return the settings of a measurement of cost: the trainings of both evaluations."""
+        settings = CostSettings(
+            whole_data=self.config.whole_data_settings(wildcards.task).clone,
+            synset=self.config.evaluate_settings(wildcards.task, self.config.objectives[0]).clone,
+            repeats=self.config.cost_repeats or 1,
+        )
+        return canonical(settings)
+
+    def table_settings(self, wildcards: Any) -> str:
+        """Return the settings of a table."""
+        return canonical(self.config.table_settings())
+
+    def figure_settings(self, wildcards: Any) -> str:
+        """Return the settings of a figure."""
+        return canonical(self.config.figure_settings())
+
+    def _collections(self, task: str) -> list[str]:
+        match self.config.tasks[task].dataset.root:
+            case CollectedSettings(collection=collection):
+                return [collection]
+        return []
+
+    def _near_expert(self, task: str) -> NearExpertSettings:
+        near_expert = self.config.tasks[task].near_expert
+        assert near_expert is not None, "only tasks with a near-expert have these jobs"
+        return near_expert
+
+
+def _sources_of_variant(stage: str, settings: DatasetSettings | NearExpertSettings) -> list[str]:
+    """List the sources of a stage without the modules of the variants that are not chosen.
+
+    Each variant's settings class stands in the variant's own module.
+    """
+    variants = typing.get_args(type(settings).model_fields["root"].annotation)
+    chosen = type(settings.root).__module__
+    return sources(stage, without={variant.__module__ for variant in variants} - {chosen, stage})
+
+
+def package_file(name: str) -> str:
+    """Return the path of a file of the package that is no module, relative to the working directory."""
+    return os.path.relpath(PACKAGE / name)
+
+
+@click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
+def command(config: tuple[Path, ...]) -> None:
+    """Check a configuration (default: config.yaml; files are laid over one another) and count its jobs."""
+    config = config or (Path("config.yaml"),)
+    counts = Experiment.load(config).counts()
+    jobs = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
+    click.echo(f"OK: {', '.join(map(str, config))}: {sum(counts.values())} jobs: {jobs}")

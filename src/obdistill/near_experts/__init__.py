@@ -1,0 +1,1 @@
+"""Near-expert stage: offline RL or an imported checkpoint become one artifact."""

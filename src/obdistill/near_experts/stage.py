@@ -1,0 +1,112 @@
+"""The stage ``obd near-expert``: a dataset becomes a near-expert, by offline RL or by importing a checkpoint."""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import pydantic
+from pydantic import Field
+
+from obdistill.core import artifacts
+from obdistill.core.checkpoints import Checkpoint
+from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
+from obdistill.datasets.transitions import Dataset, read_dataset
+from obdistill.near_experts.cal_ql import CalQl, CalQlSettings
+from obdistill.near_experts.corl import ImportSettings, import_near_expert
+from obdistill.near_experts.iql import Iql, IqlSettings
+from obdistill.near_experts.networks import NearExpert, scale_output, write_near_expert
+from obdistill.near_experts.td3_bc import Td3Bc, Td3BcSettings
+from obdistill.near_experts.training import Learner, TrainingSettings, as_batch, scale_of_returns, train
+
+log = logging.getLogger(__name__)
+
+AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | ImportSettings
+# the place to add an algorithm: its settings above, its learner here
+LEARNERS: dict[str, Any] = {"cal_ql": CalQl, "iql": Iql, "td3_bc": Td3Bc}
+
+
+class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="algorithm")]]):
+    """Settings of the near-expert: one algorithm and what it takes."""
+
+
+def make_near_expert(
+    dataset_path: Path,
+    settings: NearExpertSettings,
+    out: Path,
+    device: str = "cpu",
+    checkpoint_minutes: float = 3.0,
+) -> None:
+    """Train or import a near-expert and write it.
+
+    Parameters
+    ----------
+    dataset_path : Path
+        Dataset artifact.
+    settings : NearExpertSettings
+        Algorithm and its settings.
+    out : Path
+        ``.safetensors`` file to write.
+    device : str
+        Torch device to train on.
+    checkpoint_minutes : float
+        Minutes between two checkpoints of a training.
+
+    Raises
+    ------
+    UserError
+        If an input is missing or does not fit, or the training diverges.
+    """
+    clock = artifacts.Clock()
+    dataset = read_dataset(dataset_path)
+    chosen = settings.root
+    read = artifacts.inputs(dataset=dataset_path)
+    checkpoint: Checkpoint | None = None
+    report: dict[str, float] = {}
+    transitions = 0
+    if isinstance(chosen, ImportSettings):
+        near_expert = import_near_expert(dataset, chosen)
+        read |= artifacts.inputs(checkpoint=Path(chosen.checkpoint))
+        read |= artifacts.inputs(statistics=Path(chosen.statistics.file)) if chosen.statistics else {}
+    else:
+        identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": artifacts.versions()}
+        checkpoint = Checkpoint(out, {**identity, "device": device}, checkpoint_minutes)
+        near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
+        transitions = len(dataset.transitions)
+    write_near_expert(
+        out,
+        near_expert,
+        {
+            "algorithm": chosen.algorithm,
+            "settings": chosen.model_dump(mode="json"),
+            "transitions": transitions,
+            "inputs": read,
+            "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
+        },
+    )
+    if checkpoint is not None:
+        checkpoint.remove()
+    log.info("%s: %s, %s s", out, chosen.algorithm, clock.seconds())
+
+
+def train_near_expert(
+    dataset: Dataset, settings: TrainingSettings, device: str, checkpoint: Checkpoint | None = None
+) -> tuple[NearExpert, dict[str, float]]:
+    """Train a near-expert; returns it, with q in the environment's units of reward, and what its last step reported."""
+    state_dim, action_dim = dataset.transitions.observations.shape[1], dataset.transitions.actions.shape[1]
+    learner: Learner = LEARNERS[settings.algorithm](settings, state_dim, action_dim, device)
+    scale = scale_of_returns(dataset) if settings.reward_scale is None else settings.reward_scale
+    report = train(learner, as_batch(dataset, settings.discount, scale).to(device), settings, checkpoint)
+    for critic in learner.critics:
+        scale_output(critic, 1 / scale)
+    return NearExpert(dataset.task, dataset.normalizer, learner.actor.cpu(), learner.critics.cpu()), report
+
+
+@stage("near-expert", NearExpertSettings)
+@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
+@out_option(".safetensors", "Near-expert to write (.safetensors).")
+@device_option
+@checkpoint_option
+def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str, checkpoint_minutes: float) -> None:
+    """Train or import a near-expert policy and its critics."""
+    make_near_expert(dataset, settings, out, device, checkpoint_minutes)

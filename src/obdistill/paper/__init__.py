@@ -1,0 +1,1 @@
+"""From returns to tables and figures."""

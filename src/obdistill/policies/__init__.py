@@ -1,0 +1,1 @@
+"""Policies trained on pairs: networks, the differentiable unroll, precision."""

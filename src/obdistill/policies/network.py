@@ -1,0 +1,254 @@
+"""The policies that are trained on pairs: ReLU networks with a tanh output, many at once along a leading run axis.
+
+Shape letters: R runs (independent policies), N pairs, S state dimension, A action dimension, H hidden width, L linear
+layers. A layer's weight has the shape (R, in, out), its bias (R, 1, out).
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+GAIN = 2**0.5  # orthogonal initialization of the paper's code, all layers
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Hidden widths, and skips that add one layer's output to a later layer's input sum.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Width of each hidden layer; ``(256, 256, 256)`` is the paper's "4-layer" network (4 linear layers).
+    skips : tuple of (int, int)
+        ``(i, j)`` adds the output of hidden layer i to the sum before the ReLU of hidden layer j (1-based, i < j,
+        equal widths).
+    """
+
+    hidden: tuple[int, ...]
+    skips: tuple[tuple[int, int], ...] = ()
+
+    def widths(self, state_dim: int, action_dim: int) -> list[int]:
+        """Return the widths of all L + 1 layers of units, input and output included."""
+        return [state_dim, *self.hidden, action_dim]
+
+
+# "k-layer" counts linear layers, as the paper does; the residual network has its two middle layers in a block
+ARCHITECTURES = {
+    "mlp_2": Architecture((256,)),
+    "mlp_3": Architecture((256, 256)),
+    "mlp_4": Architecture((256, 256, 256)),
+    "mlp_5": Architecture((256, 256, 256, 256)),
+    "mlp_6": Architecture((256, 256, 256, 256, 256)),
+    "residual": Architecture((256, 256, 256), ((1, 3),)),
+}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Weights (R, in, out) and biases (R, 1, out) of all layers, first to last."""
+
+    weights: list[Tensor]
+    biases: list[Tensor]
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors, weights first."""
+        return [*self.weights, *self.biases]
+
+    @classmethod
+    def zeros(cls, widths: list[int], *leading: int, dtype: torch.dtype, device: torch.device | str) -> "Parameters":
+        """Allocate parameters with the given leading axes."""
+        return cls(
+            [torch.zeros(*leading, i, o, dtype=dtype, device=device) for i, o in itertools.pairwise(widths)],
+            [torch.zeros(*leading, 1, o, dtype=dtype, device=device) for o in widths[1:]],
+        )
+
+    def __getitem__(self, index: int | slice) -> "Parameters":
+        """Index the leading axis of every tensor."""
+        return Parameters([w[index] for w in self.weights], [b[index] for b in self.biases])
+
+    def to(self, device: torch.device) -> "Parameters":
+        """Bring parameters that are on the CPU to a device, without making the CPU wait for it."""
+        if device.type == "cpu":
+            return self
+        moved = [[t.pin_memory().to(device, non_blocking=True) for t in ts] for ts in (self.weights, self.biases)]
+        return Parameters(*moved)
+
+    def __getstate__(self) -> dict[str, list[np.ndarray]]:
+        """Go to another process as arrays: torch would make a file of shared memory for every tensor."""
+        return {"weights": [w.numpy() for w in self.weights], "biases": [b.numpy() for b in self.biases]}
+
+    def __setstate__(self, state: dict[str, list[np.ndarray]]) -> None:
+        for name, arrays in state.items():
+            object.__setattr__(self, name, [torch.from_numpy(array) for array in arrays])
+
+    def copy_(self, other: "Parameters") -> "Parameters":
+        """Copy `other` into these tensors."""
+        for mine, theirs in zip(self.tensors(), other.tensors(), strict=True):
+            mine.copy_(theirs)
+        return self
+
+
+def initialize(
+    architecture: Architecture, state_dim: int, action_dim: int, runs: int, generator: torch.Generator
+) -> Parameters:
+    """Draw fresh policies: orthogonal weights with gain sqrt(2), zero biases (the paper's code).
+
+    Parameters
+    ----------
+    architecture : Architecture
+        What to build.
+    state_dim, action_dim : int
+        S and A.
+    runs : int
+        Number of policies R.
+    generator : torch.Generator
+        Source of randomness, on the CPU: a seed means the same policies on every device.
+
+    Returns
+    -------
+    initial : Parameters
+        float32, on the CPU.
+    """
+    parameters = Parameters.zeros(architecture.widths(state_dim, action_dim), runs, dtype=torch.float32, device="cpu")
+    for run in range(runs):
+        for weight in parameters.weights:
+            torch.nn.init.orthogonal_(weight[run], GAIN, generator=generator)
+    return parameters
+
+
+class Network:
+    """Forward and backward passes of R networks over preallocated activations.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The network's form.
+    runs, n_pairs, state_dim, action_dim : int
+        R, N, S, A.
+    dtype, device
+        Of all tensors.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        runs: int,
+        n_pairs: int,
+        state_dim: int,
+        action_dim: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.widths = architecture.widths(state_dim, action_dim)
+        self.layers = len(self.widths) - 1
+        self.sources = {target: source for source, target in architecture.skips}
+        self.shape = (runs, n_pairs)
+        self.dtype, self.device = dtype, torch.device(device)
+
+    def activations(self, *leading: int) -> list[Tensor]:
+        """Allocate one (*leading, R, N, width) tensor for each layer's output."""
+        return [
+            torch.zeros(*leading, *self.shape, width, dtype=self.dtype, device=self.device) for width in self.widths[1:]
+        ]
+
+    def forward(self, parameters: Parameters, states: Tensor, out: list[Tensor]) -> Tensor:
+        """Compute the actions.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Of R networks.
+        states : Tensor of shape (R, N, S)
+            Normalized states.
+        out : list of Tensor
+            Activations, filled with the outputs of all layers.
+
+        Returns
+        -------
+        Tensor of shape (R, N, A)
+            Actions in [-1, 1]: the last of `out`.
+        """
+        below = states
+        for layer in range(self.layers):
+            here = out[layer]
+            torch.baddbmm(parameters.biases[layer], below, parameters.weights[layer], out=here)  # (R, N, H)
+            if layer + 1 in self.sources:
+                here += out[self.sources[layer + 1] - 1]
+            below = here.tanh_() if layer == self.layers - 1 else here.relu_()
+        return below
+
+    def backward(self, parameters: Parameters, activations: list[Tensor], out: list[Tensor]) -> None:
+        """Carry the loss gradient from the output's pre-activation, ``out[-1]``, down to the first layer's.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            As in `forward`.
+        activations : list of Tensor
+            As `forward` left them.
+        out : list of Tensor
+            Shaped like the activations; the last is given, the others are filled: gradients with respect to each
+            layer's sum before its nonlinearity.
+        """
+        for layer in range(self.layers - 1, 0, -1):
+            torch.bmm(out[layer], parameters.weights[layer].mT, out=out[layer - 1])  # (R, N, H)
+            self.gate(out, activations, layer - 1)
+
+    def regression_gradient(
+        self,
+        parameters: Parameters,
+        states: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        activations: list[Tensor],
+        deltas: list[Tensor],
+        out: Parameters,
+    ) -> Tensor:
+        """Compute the loss ``mean(w |pi(s) - a|^2)``, the mean over pairs and action dimensions, and its gradient.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Of R networks.
+        states, targets : Tensor of shape (R, N, S) and (R, N, A)
+            Normalized states and the actions to regress on.
+        weights : Tensor of shape (R, N, 1), optional
+            Weight of each pair; None means 1.
+        activations, deltas : list of Tensor
+            Work space from `activations`.
+        out : Parameters
+            Receives the gradient of each run's loss.
+
+        Returns
+        -------
+        Tensor of shape (R,)
+            The loss of each run.
+        """
+        output = self.forward(parameters, states, activations)
+        error = output - targets  # (R, N, A)
+        weighted = error if weights is None else error * weights
+        size = error[0].numel()
+        loss = (weighted * error).sum((1, 2)) / size
+        torch.mul(weighted, 1 - output * output, out=deltas[-1]).mul_(2 / size)
+        self.backward(parameters, activations, deltas)
+        for layer in range(self.layers):
+            below = activations[layer - 1] if layer else states
+            torch.bmm(below.mT, deltas[layer], out=out.weights[layer])
+            torch.sum(deltas[layer], 1, keepdim=True, out=out.biases[layer])
+        return loss
+
+    def gate(self, gradients: list[Tensor], activations: list[Tensor], layer: int) -> None:
+        """Add what a skip brings to a hidden layer's output gradient and pass it through the ReLU, in place."""
+        here = gradients[layer]
+        for target, source in self.sources.items():
+            if source == layer + 1:
+                here += gradients[target - 1]
+        threshold_backward(here, activations[layer], here)
+
+
+def threshold_backward(gradient: Tensor, output: Tensor, out: Tensor) -> None:
+    """Write ``gradient`` where ``output`` > 0, else 0: the derivative of ReLU in one pass."""
+    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0.0, grad_input=out)

@@ -1,0 +1,1 @@
+"""From a dataset, a near-expert and an objective to a synset."""

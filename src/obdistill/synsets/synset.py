@@ -1,0 +1,109 @@
+"""The synset artifact: a few (state, action) pairs at some outer steps, with the units they live in.
+
+A dataset artifact has the same array names without the leading snapshot axis, so whatever trains on pairs reads either.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from obdistill.core import artifacts
+from obdistill.core.errors import UserError
+from obdistill.core.units import Normalizer, Task
+from obdistill.datasets import transitions
+
+KIND = "synset"
+
+
+@dataclass(frozen=True)
+class Synset:
+    """Pairs of a task at K outer steps.
+
+    Attributes
+    ----------
+    task : Task
+        What they are for.
+    objective : str
+        Who made them, e.g. ``av_pbc``.
+    seed : int
+        Distillation seed.
+    steps : ndarray of shape (K,), int64
+        Number of outer updates behind each snapshot, rising; 0 is the initial selection.
+    observations : ndarray of shape (K, n_pairs, state_dim), float32
+        Raw states.
+    actions : ndarray of shape (K, n_pairs, action_dim), float32
+        Raw actions (targets of a regression: they may lie outside the bounds).
+    normalizer : Normalizer
+        Units of the policies trained on these pairs.
+    seconds_per_step : float, optional
+        Time that an outer step took.
+    """
+
+    task: Task
+    objective: str
+    seed: int
+    steps: np.ndarray
+    observations: np.ndarray
+    actions: np.ndarray
+    normalizer: Normalizer
+    seconds_per_step: float | None = None
+
+
+def write_synset(path: Path, synset: Synset, metadata: Mapping[str, Any]) -> None:
+    """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and seeds."""
+    arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
+    facts = {"objective": synset.objective, "seed": synset.seed, "n_pairs": synset.actions.shape[1]}
+    if synset.seconds_per_step is not None:
+        facts["seconds_per_step"] = synset.seconds_per_step
+    artifacts.write_artifact(
+        path, arrays | synset.normalizer.arrays(), {"kind": KIND, **synset.task.metadata(), **facts, **metadata}
+    )
+
+
+def read_pairs(path: Path) -> Synset:
+    """Read a synset, or a whole dataset as a synset with the single step 0.
+
+    Raises
+    ------
+    UserError
+        If the artifact is missing, damaged or of another kind.
+    """
+    kind = artifacts.read_sidecar(path).get("kind") if path.is_file() else None
+    if kind == transitions.KIND:
+        dataset = transitions.read_dataset(path)
+        pairs = dataset.transitions
+        step = np.zeros(1, np.int64)
+        return Synset(
+            dataset.task, "bc_whole", 0, step, pairs.observations[None], pairs.actions[None], dataset.normalizer
+        )
+    arrays, metadata = artifacts.read_arrays(path, KIND)
+    for name, dimensions in (("steps", 1), ("observations", 3), ("actions", 3)):
+        if name not in arrays or arrays[name].ndim != dimensions:
+            raise UserError(f"{path}: array {name!r} is missing or has not {dimensions} dimension(s)")
+        if not np.isfinite(arrays[name]).all():
+            raise UserError(f"{path}: array {name!r} is not finite")
+    normalizer = Normalizer.from_arrays(arrays, path)
+    snapshots, pairs = arrays["observations"].shape[:2]
+    shapes = {
+        "steps": (snapshots,),
+        "observations": (snapshots, pairs, *normalizer.state_mean.shape),
+        "actions": (snapshots, pairs, *normalizer.action_low.shape),
+    }
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or 0 in shape:
+            raise UserError(f"{path}: array {name!r} has the shape {arrays[name].shape}; {shape}, nothing 0, is needed")
+    missing = [key for key in ("objective", "seed") if key not in metadata]
+    if missing:
+        raise UserError(f"{path}: its .json has no {missing[0]}")
+    named = {name: arrays[name] for name in shapes}
+    return Synset(
+        Task.from_metadata(metadata, path),
+        metadata["objective"],
+        metadata["seed"],
+        **named,
+        normalizer=normalizer,
+        seconds_per_step=metadata.get("seconds_per_step"),
+    )

@@ -1,0 +1,253 @@
+"""Downloads from a local server that misbehaves on purpose."""
+
+import functools
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from obdistill.core.errors import UserError
+from obdistill.datasets import d4rl, download
+from obdistill.datasets.d4rl import D4rlSettings
+
+
+class Server:
+    """Serves `body` at every path; the tests set how it misbehaves and read `requests`."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.cut_after: list[int] = []  # bytes after which the next answers are cut
+        self.ranges = True
+        self.validator: dict[str, str] = {"ETag": '"one"'}
+        self.hang_after: list[int] = []  # bytes after which the next answers stop, with the connection left open
+        self.closed = threading.Event()
+        self.status = 200
+        self.content_type = "application/x-hdf5"
+        self.requests: list[str | None] = []  # the Range header of each request
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, self))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/data/hopper.hdf5"
+
+    def close(self) -> None:
+        self.closed.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, server: Server, *arguments) -> None:
+        self.behavior = server
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        server = self.behavior
+        wanted = self.headers.get("Range")
+        server.requests.append(wanted)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
+        if self.headers.get("If-Range") not in (None, *server.validator.values()):
+            start = 0
+        if start >= len(server.body):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else server.status)
+        for name, value in server.validator.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", server.content_type)
+        self.send_header("Content-Length", str(len(server.body) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}")
+        self.end_headers()
+        body = server.body[start:]
+        if server.hang_after:
+            self.wfile.write(body[: server.hang_after.pop(0)])
+            server.closed.wait(20)
+            return
+        self.wfile.write(body[: server.cut_after.pop(0)] if server.cut_after else body)
+
+    def log_message(self, *_) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(download, "PAUSE", 0)
+    monkeypatch.setattr(download, "CHUNK", 500)
+    path = tmp_path / "original.hdf5"
+    with h5py.File(path, "w") as file:
+        generator = np.random.default_rng(0)
+        file["observations"] = generator.normal(size=(1000, 11))
+        file["actions"] = generator.normal(size=(1000, 3))
+        file["rewards"] = generator.normal(size=1000)
+        file["terminals"] = np.zeros(1000, bool)
+    server = Server(path.read_bytes())
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def fetch(server: Server, cache: Path) -> bytes:
+    return download.fetch(server.url, cache, lambda path: None).read_bytes()
+
+
+def leftovers(cache: Path) -> list[str]:
+    return [path.name for path in cache.iterdir() if path.suffix in (".part", ".json")]
+
+
+def test_download_once(server, cache):
+    assert fetch(server, cache) == server.body
+    assert fetch(server, cache) == server.body
+    assert server.requests == [None]
+    assert leftovers(cache) == []
+
+
+def test_cut_connection_is_resumed(server, cache):
+    server.cut_after = [30_000, 10_000]
+    assert fetch(server, cache) == server.body
+    assert server.requests == [None, "bytes=30000-", "bytes=40000-"]
+
+
+def test_three_cuts_are_an_error_and_the_next_run_goes_on(server, cache):
+    server.cut_after = [1000, 1000, 1000]
+    with pytest.raises(
+        UserError, match=r"hopper.hdf5: cannot be downloaded \(.*3000 bytes are kept, run again"
+    ) as caught:
+        fetch(server, cache)
+    assert "\n" not in str(caught.value)
+    assert fetch(server, cache) == server.body
+    assert server.requests[-1] == "bytes=3000-"
+
+
+@pytest.mark.parametrize("validator", [{"ETag": '"one"'}, {"Last-Modified": "Sun, 22 Nov 2020 10:00:00 GMT"}])
+def test_changed_file_begins_again(server, cache, validator):
+    server.validator = validator
+    server.cut_after = [1000, 0, 0]
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        fetch(server, cache)
+    server.body = server.body[::-1]
+    server.validator = {"ETag": '"two"', "Last-Modified": "Mon, 23 Nov 2020 10:00:00 GMT"}
+    assert fetch(server, cache) == server.body
+    assert server.requests[-1] == "bytes=1000-"
+
+
+@pytest.mark.parametrize("validator", [{}, {"ETag": 'W/"one"'}])
+def test_file_without_a_strong_validator_begins_again(server, cache, validator):
+    server.validator = validator
+    server.cut_after = [1000]
+    assert fetch(server, cache) == server.body
+    assert server.requests == [None, None]
+
+
+def test_server_without_ranges_begins_again(server, cache):
+    server.ranges = False
+    server.cut_after = [1000]
+    assert fetch(server, cache) == server.body
+    assert server.requests == [None, "bytes=1000-"]
+
+
+def test_shorter_file_than_what_is_held_begins_again(server, cache):
+    server.cut_after = [1000, 0, 0]
+    with pytest.raises(UserError, match="cannot be downloaded"):
+        fetch(server, cache)
+    server.body = b"short"  # same validator: the server lies
+    assert fetch(server, cache) == b"short"
+
+
+@pytest.mark.parametrize(("status", "reason"), [(404, "404 Not Found"), (500, "500 Internal"), (403, "403 Forbidden")])
+def test_http_errors(server, cache, status, reason):
+    server.status = status
+    with pytest.raises(UserError, match=f"hopper.hdf5: the server answers {reason}"):
+        fetch(server, cache)
+    assert len(server.requests) == 1
+    assert leftovers(cache) == []
+
+
+@pytest.mark.parametrize("held", [0, 5000])
+def test_a_server_that_hangs_is_given_up_and_asked_again(server, cache, monkeypatch, held):
+    monkeypatch.setattr(download, "TIMEOUT", (0.3, 0.3))
+    server.hang_after = [held]
+    assert fetch(server, cache) == server.body
+    assert server.requests == [None, f"bytes={held}-" if held else None]
+
+
+def test_a_server_that_always_hangs_is_one_line(server, cache, monkeypatch):
+    monkeypatch.setattr(download, "TIMEOUT", (0.3, 0.3))
+    server.hang_after = [1000, 0, 0]
+    with pytest.raises(UserError, match=r"cannot be downloaded \(.*timed out.*\); 1000 bytes are kept, run again"):
+        fetch(server, cache)
+
+
+def test_no_server(server, cache):
+    server.close()
+    with pytest.raises(UserError, match=r"cannot be downloaded .*refused"):
+        fetch(server, cache)
+
+
+def test_two_addresses_with_one_name_are_two_files(server, cache):
+    first = download.fetch(server.url, cache, lambda path: None)
+    second = download.fetch(server.url.replace("/data/", "/other/"), cache, lambda path: None)
+    assert first != second
+
+
+def test_unwritable_cache(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file/cache: cannot be written"):
+        fetch(server, tmp_path / "file" / "cache")
+
+
+def load(server: Server, cache: Path, **settings: str):
+    return d4rl.load(D4rlSettings(source="d4rl", file=server.url, cache=cache, env_id="Hopper-v4", **settings))
+
+
+def test_d4rl_url(server, cache):
+    loaded = load(server, cache)
+    assert len(loaded.transitions) == 999  # 1000 rows, the last one is dropped (and is the time limit)
+    assert loaded.origin["url"] == server.url
+    load(server, cache, sha256=loaded.origin["sha256"])
+    assert len(server.requests) == 1
+
+
+def test_default_cache(server, cache, monkeypatch):
+    monkeypatch.setenv("OBD_CACHE", str(cache))
+    d4rl.load(D4rlSettings(source="d4rl", file=server.url))
+    assert len(list(cache.glob("*_hopper.hdf5"))) == 1
+
+
+def test_wrong_checksum_is_not_kept(server, cache):
+    with pytest.raises(UserError, match=r"http://.*has the sha256 [0-9a-f]{64}; the setting sha256 is 000"):
+        load(server, cache, sha256="0" * 64)
+    assert not list(cache.glob("*.hdf5"))
+    assert leftovers(cache) == []
+
+
+def test_damaged_file_in_the_cache_is_downloaded_again(server, cache):
+    right = load(server, cache).origin["sha256"]
+    (path,) = cache.glob("*.hdf5")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert load(server, cache).origin["sha256"] == right
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_web_page_instead_of_data(server, cache, content_type):
+    server.body, server.content_type = b"<html>Down for maintenance</html>", content_type
+    with pytest.raises(UserError, match=r"http://.*(web page|no HDF5 file)"):
+        load(server, cache)
+    assert not list(cache.glob("*.hdf5"))
+    assert leftovers(cache) == []
+
+
+def test_shortened_file_without_a_content_length_error(server, cache):
+    server.body = server.body[:-1000]
+    with pytest.raises(UserError, match=r"http://.*only a part of one"):
+        load(server, cache)
+    assert not list(cache.glob("*.hdf5"))

@@ -1,0 +1,172 @@
+"""Bad configurations: each gives one line that names the path, the value and what is allowed."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from helpers.configurations import BAD, GOOD, bad
+from obdistill.cli import main
+from obdistill.core.errors import UserError
+from obdistill.core.settings import describe, load_yaml
+from obdistill.datasets.collect import CollectSettings
+from obdistill.datasets.stage import DatasetSettings
+from obdistill.experiment.config import Config
+from obdistill.experiment.workflow import Experiment, command
+from obdistill.synsets.stage import DistillSettings
+
+REPOSITORY = Path(__file__).parents[2]
+
+NAMES = ["Hopper", "hopper-medium", "hopper__medium", "1st", "../hopper", "a b", "$(touch x)", "a/b", "", "_a"]
+
+
+def test_the_good_one_is_good():
+    Config.parse(GOOD, "good.yaml")
+
+
+@pytest.mark.parametrize(("path", "value", "line"), BAD, ids=[f"{path}={str(value)[:30]}" for path, value, _ in BAD])
+def test_bad_values(path, value, line):
+    with pytest.raises(UserError) as error:
+        Config.parse(bad(path, value), "bad.yaml")
+    assert str(error.value).startswith(f"bad.yaml: {line}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("section", ["tasks", "collections"])
+def test_bad_names(section, name):
+    config = copy.deepcopy(GOOD)
+    config[section][name] = next(iter(config[section].values()))
+    with pytest.raises(
+        UserError, match=re.escape(f'bad.yaml: {section}.{name}: "{name}": String should match pattern')
+    ):
+        Config.parse(config, "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("tasks: [", "is not YAML"),
+        ("- tasks", "holds list; a mapping of keys to values is needed"),
+        ("", "holds NoneType; a mapping"),
+        ("tasks: !!python/object/apply:os.system ['touch marker']", "is not YAML (could not determine a constructor"),
+        ("seeds: [2026-01-01]\ntasks: {}", "holds a value that is not plain data"),
+        ("seeds: [1]\nseeds: [2]\ntasks: {}", "is not YAML (found the key 'seeds' twice"),
+    ],
+)
+def test_bad_files(tmp_path, monkeypatch, capsys, text, line):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(text)
+    with pytest.raises(SystemExit) as end:
+        main(["check", "bad.yaml"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: bad.yaml: {line}")
+    assert said.count("\n") == 1
+    assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize("before", [[], [str(REPOSITORY / "config.yaml")]], ids=["alone", "laid over another"])
+def test_a_missing_file(before, capsys):
+    with pytest.raises(SystemExit):
+        main(["check", *before, "nowhere.yaml"])
+    assert capsys.readouterr().err == "error: nowhere.yaml: cannot be read (No such file or directory)\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "jobs"), [("config.yaml", 96), ("config/paper.yaml", 1124), ("config/paper.yaml config/fast.yaml", 1124)]
+)
+def test_the_projects_own_configurations(name, jobs, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    result = CliRunner().invoke(command, name.split())
+    assert result.exit_code == 0
+    assert result.output.startswith(f"OK: {name.replace(' ', ', ')}: {jobs} jobs: dataset ")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config/paper.yaml", "config/fast.yaml"])
+def test_every_key_has_a_comment(name):
+    """On its line or above it; tasks and their datasets are explained where the list of tasks begins."""
+    task = re.compile(r"  (halfcheetah|hopper|walker2d)_\w+:$|    dataset: \{")
+    lines = (REPOSITORY / name).read_text().splitlines()
+    for above, line in zip(["", *lines], lines, strict=False):
+        if re.match(r" *[a-z0-9_]+:", line) and not task.match(line):
+            assert "#" in line or above.lstrip().startswith("#"), line
+
+
+def test_the_fast_configuration_changes_the_distillation_only():
+    """Whatever the task and the objective, it is the default recipe; the rest is the paper's."""
+    files = [REPOSITORY / "config/paper.yaml", REPOSITORY / "config/fast.yaml"]
+    theirs, ours = (Experiment.load(chosen).config for chosen in (files[:1], files))
+    default = DistillSettings(steps=500, snapshot_every=50).model_dump()
+    for task in ours.tasks:
+        assert ours.whole_data_settings(task) == theirs.whole_data_settings(task)
+        for objective in ours.objectives:
+            assert ours.distill_settings(task, objective).model_dump() == default
+    same = {"distill": None, "overrides": ()}
+    assert ours.model_copy(update=same) == theirs.model_copy(update=same)
+
+
+def test_the_default_configuration_names_every_key():
+    """So that reading it is enough to know what can be set."""
+    written = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    full = Config.parse(written, "config.yaml").model_dump(mode="json")
+
+    def missing(full, written, path=""):
+        for key, value in full.items():
+            if key not in written:
+                yield f"{path}{key}"
+            elif isinstance(value, dict) and isinstance(written[key], dict):
+                yield from missing(value, written[key], f"{path}{key}.")
+
+    # what depends on the source and the algorithm is listed by `obd dataset --help` and `obd near-expert --help`
+    assert [key for key in missing(full, written) if not key.startswith("tasks.")] == []
+
+
+def test_costs_need_whole_data():
+    with pytest.raises(UserError, match=r"cost_repeats: 5: there is nothing to compare with; whole_data is null"):
+        Config.parse({**GOOD, "whole_data": None, "overrides": [], "cost_repeats": 5}, "bad.yaml")
+
+
+def test_protocols_are_laid_over_overrides():
+    protocols = {"big": {"objectives": ["pbc"], "evaluate": {"episodes": 3, "clone": {"architecture": "mlp_6"}}}}
+    overrides = [{"tasks": "own", "evaluate": {"episodes": 7, "clone": {"steps": 9}}}]
+    config = Config.parse({**GOOD, "protocols": protocols, "overrides": overrides}, "good.yaml")
+    settings = config.evaluate_settings("own", "pbc", "big")
+    assert (settings.episodes, settings.clone.steps, settings.clone.architecture) == (3, 9, "mlp_6")
+    assert config.evaluate_settings("own", "pbc").episodes == 7
+    assert config.evaluate_settings("hopper", "pbc", "big").clone.steps == 100
+    assert config.protocols_of("pbc", 256) == ["standard", "big"]
+    assert config.protocols_of("dbc", 256) == ["standard"]
+
+
+def test_the_papers_settings():
+    config = Config.parse(load_yaml(REPOSITORY / "config/paper.yaml"), "paper.yaml")
+    steps = {
+        (task.split("_")[0], objective): config.distill_settings(task, objective).steps
+        for task in config.tasks
+        for objective in ("dbc", "pbc", "av_pbc")
+    }
+    assert steps == {
+        **{("halfcheetah", "dbc"): 200_000, ("halfcheetah", "pbc"): 200_000, ("halfcheetah", "av_pbc"): 50_000},
+        **{("walker2d", "dbc"): 200_000, ("walker2d", "pbc"): 200_000, ("walker2d", "av_pbc"): 50_000},
+        **{("hopper", "dbc"): 50_000, ("hopper", "pbc"): 50_000, ("hopper", "av_pbc"): 20_000},
+    }
+    outer = config.distill.outer
+    assert (outer.optimizer, outer.learning_rate, outer.momentum, outer.clip) == ("sgd", 0.1, 0.9, 2.0)
+    assert config.report.table.last_snapshots == 5
+    paper = config.table_settings().paper_datasets
+    assert {task: task.replace("_", "-", 1).replace("_", "-") for task in config.tasks} == paper
+
+
+def test_help_says_what_is_allowed():
+    lines = {line.split()[0]: line.partition("  (")[2].partition(")  ")[0] for line in describe(DistillSettings)}
+    assert lines["steps"] == "default 1000; >= 1"
+    assert lines["outer.optimizer"] == 'default "adam"; one of sgd, adam'
+    assert lines["outer.average"] == "default 0.15; >= 0; <= 1"
+    assert lines["outer.clip"] == "default null; > 0"
+    assert "level  (required; one of random, medium, " in "\n".join(describe(DatasetSettings))
+    assert 'levels  (default ["random", ' in "\n".join(describe(CollectSettings))
+    assert "; one of random, medium, " in "\n".join(describe(CollectSettings))

@@ -1,0 +1,326 @@
+"""The jobs of an experiment and the sources of a stage, without Snakemake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from obdistill.core.errors import UserError
+from obdistill.experiment.config import Config
+from obdistill.experiment.workflow import PACKAGE, Experiment, canonical, sources, typed
+
+FILES = {
+    "__init__.py": "",
+    "errors.py": "",
+    "far/__init__.py": "from package import errors",
+    "far/deep.py": "import os\nfrom . import beside\nfrom ..errors import Error",
+    "far/beside.py": "from package.other import something",
+    "other.py": "def late():\n    import package.late\n",
+    "late.py": "from package.far import *",
+    "unused.py": "from package import stage",
+    "variant_a.py": "import package.late",
+    "variant_b.py": "from package import variant_a",
+    "stage.py": "from package import variant_a, variant_b",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    folder = tmp_path / "src/package"
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("module", "without", "expected"),
+    [
+        ("package.errors", [], ["__init__", "errors"]),
+        # packages on the way, relative imports, imports inside functions, star imports
+        ("package.far.deep", [], ["__init__", "errors", "far/__init__", "far/beside", "far/deep", "late", "other"]),
+        ("package.far", [], ["__init__", "errors", "far/__init__"]),
+        ("package.stage", ["package.variant_b"], ["__init__", "errors", "far/__init__", "late", "stage", "variant_a"]),
+        # left out by the stage, but the other variant needs it
+        (
+            "package.stage",
+            ["package.variant_a"],
+            ["__init__", "errors", "far/__init__", "late", "stage", "variant_a", "variant_b"],
+        ),
+    ],
+)
+def test_sources(package, module, without, expected):
+    assert sources(module, without, package) == [f"src/package/{name}.py" for name in expected]
+
+
+def test_sources_of_an_unknown_module(package):
+    with pytest.raises(ModuleNotFoundError, match=r"package\.nowhere"):
+        sources("package.nowhere", package=package)
+
+
+def test_sources_are_what_python_imports():
+    """Every file of the package that importing the workflow loads is found: it imports all stages."""
+    code = "import sys; import obdistill.experiment.workflow as w; print(*["
+    code += "m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'obdistill'])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    found = {str(Path(file).resolve()) for file in sources("obdistill.experiment.workflow")}
+    assert len(loaded) > 20
+    assert found >= set(loaded)
+
+
+def test_the_workflow_starts_without_statistics_packages():
+    code = "import sys, obdistill.experiment.workflow; "
+    code += "print({'scipy.stats', 'scipy.signal', 'statsmodels'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded == "set()\n"
+
+
+@pytest.mark.parametrize("module", ["tables", "figures", "summary"])
+def test_tables_and_figures_start_without_what_computes(module):
+    """Each is a process of its own: torch alone takes longer to start than most of them take."""
+    code = f"import sys, obd.{module}; print({{'torch', 'mujoco', 'scipy.stats', 'statsmodels'}} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded == "set()\n"
+
+
+def test_no_stage_depends_on_the_workflow():
+    """Else each change of the configuration's code would rerun everything."""
+    stages = ("datasets.collect", "datasets.stage", "near_experts.stage", "near_experts.card")
+    for stage in (*stages, "distill", "evaluate", "cost", "tables", "figures"):
+        names = {Path(file).name for file in sources(f"obd.{stage}")}
+        assert not {"cli.py", "config.py", "workflow.py"} & names
+
+
+def test_command_line_values_are_read_as_yaml():
+    given = {"seeds": ["0", "7"], "tasks": [{"near_expert": "null"}], "overrides": ["*_replay", "true", "1.5"], "n": 3}
+    assert typed(given) == {
+        **{"seeds": [0, 7], "tasks": [{"near_expert": None}], "overrides": ["*_replay", True, 1.5], "n": 3}
+    }
+
+
+TASKS = {
+    "here": {
+        "dataset": {"source": "minari", "id": "obd/here-v0", "root": "data", "download": False},
+        "near_expert": {"algorithm": "iql"},
+    },
+    "paper": {"dataset": {"source": "d4rl", "file": "hopper-medium-v2"}, "near_expert": {"algorithm": "iql"}},
+    "file": {
+        "dataset": {"source": "d4rl", "file": "data/own.hdf5", "env_id": "Hopper-v5"},
+        "near_expert": {"algorithm": "import", "checkpoint": "a.npz", "statistics": {"file": "b.json"}},
+    },
+}
+
+
+def experiment(**config):
+    return Experiment(Config.parse({"tasks": TASKS, **config}, "test"))
+
+
+def test_jobs():
+    jobs = experiment(
+        objectives=["random", "pbc"],
+        synset_sizes=[16, 256],
+        seeds=[0],
+        random_seeds=[0, 1, 2],
+        report={"table": {"n_pairs": 16}, "figure": {"n_pairs": 16}},
+    )
+    assert len(jobs.synsets()) == 3 * 2 * (1 + 3)
+    assert {"task": "file", "objective": "random", "size": 16, "seed": 2} in jobs.synsets()
+    assert {"task": "file", "objective": "pbc", "size": 16, "seed": 2} not in jobs.synsets()
+    assert jobs.whole_data() == []
+    assert jobs.counts() == {
+        **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "select": 18, "distill": 6, "evaluate": 24},
+        **{"evaluate_whole_data": 0, "cost": 0, "table": 3, "figure": 6, "summary": 1},
+    }
+
+
+def test_variants_are_objectives_with_other_settings():
+    jobs = experiment(
+        objectives=["random", "av_pbc", "av_pbc_raw", "pbc_raw"],
+        variants={"raw": {"steps": 7, "snapshot_every": 7, "weighting": {"form": "scaled"}}},
+        overrides=[{"objectives": ["av_pbc"], "distill": {"snapshot_every": 50}}],
+        seeds=[0],
+    )
+    made = [job["objective"] for job in jobs.synsets() if job["task"] == "paper"]
+    assert made == ["random", "av_pbc", "av_pbc_raw", "pbc_raw"]
+    settings = {
+        name: json.loads(jobs.distill_settings(SimpleNamespace(task="paper", objective=name)))
+        for name in jobs.config.objectives[1:]
+    }
+    assert settings["av_pbc"]["snapshot_every"] == 50
+    assert settings["av_pbc"]["weighting"]["form"] == "mean_one"
+    assert settings["av_pbc_raw"]["snapshot_every"] == settings["pbc_raw"]["snapshot_every"] == 7
+    assert settings["av_pbc_raw"]["weighting"]["form"] == "scaled"
+    assert "weighting" not in settings["pbc_raw"]
+    assert jobs.needs_near_expert(SimpleNamespace(objective="pbc_raw"))
+    assert [job["figure"] for job in jobs.figures()].count("recipes") == 1
+    assert [job["figure"] for job in experiment().figures()].count("recipes") == 0
+    with pytest.raises(UserError, match=r"variants\.raw\.outer\.lr: unknown key"):
+        experiment(objectives=["dbc_raw"], variants={"raw": {"outer": {"lr": 1}}})
+
+
+def test_figures_of_synsets_show_one_of_each_task():
+    shown = {"synset_sizes": [16, 256], "objectives": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
+    table = {"table": {"n_pairs": 16}}
+    jobs = experiment(**shown, report={**table, "figure": {"n_pairs": 256}}).shown_in_figure("figure_2")
+    assert jobs == {"distill": [{"task": task, "objective": "dbc", "size": 256, "seed": 5} for task in TASKS]}
+    settings = {"figure": {"n_pairs": 16, "objective": "random"}}
+    jobs = experiment(**shown, report={**table, **settings}).shown_in_figure("figure_2")
+    assert jobs == {"distill": [{"task": task, "objective": "random", "size": 16, "seed": 8} for task in TASKS]}
+    with pytest.raises(UserError, match=r"report\.figure\.objective: 'pbc': not in objectives; allowed: random, dbc$"):
+        experiment(**shown, report={**table, "figure": {"n_pairs": 16, "objective": "pbc"}})
+
+
+def test_a_size_study_adds_sizes_for_some_tasks_and_objectives():
+    jobs = experiment(
+        objectives=["random", "pbc", "av_pbc"],
+        seeds=[0],
+        size_study={"sizes": [16, 256], "tasks": ["pa*"], "evaluate": {"episodes": 2}},
+        protocols={"big": {"objectives": ["av_pbc"], "evaluate": {"clone": {"architecture": "mlp_6"}}}},
+    )
+    small = {"task": "paper", "objective": "av_pbc", "size": 16, "seed": 0}
+    assert [job for job in jobs.synsets() if job["size"] == 16] == [small]
+    assert [job for job in jobs.evaluations() if job["size"] == 16] == [{**small, "protocol": "standard"}]
+    assert jobs.counts()["evaluate"] == 3 * 3 + 3 + 1
+    episodes = {
+        size: json.loads(
+            jobs.evaluate_settings(SimpleNamespace(**{**small, "protocol": "standard", "size": str(size)}))
+        )
+        for size in (16, 256)
+    }
+    assert {size: settings["episodes"] for size, settings in episodes.items()} == {16: 2, 256: 10}
+    assert jobs.config.table_settings().n_pairs == jobs.config.figure_settings().n_pairs == 256
+
+
+def test_tables_and_figures_name_what_they_show():
+    protocols = {"big": {"objectives": ["av_pbc"]}, "ensemble": {"evaluate": {"ensemble": True}}}
+    jobs = experiment(
+        seeds=[0], size_study={"sizes": [16], "tasks": "paper"}, protocols=protocols, whole_data={}, cost_repeats=2
+    )
+    assert [job["table"] for job in jobs.tables()] == [
+        "table_1",
+        "table_2",
+        "table_3",
+        "table_4",
+        "table_5",
+        "aggregates",
+        "variance",
+    ]
+    assert [job["figure"] for job in jobs.figures()] == [
+        "figure_1",
+        "figure_2",
+        "policy_spread",
+        "synset_size",
+        "performance_profiles",
+        "precision",
+    ]
+    shown = {name: jobs.shown_in_table(name) for name in ("table_1", "table_2", "table_3", "table_4", "table_5")}
+    assert {rule: len(of_rule) for rule, of_rule in shown["table_1"].items()} == {
+        **{"evaluate": 12, "evaluate_whole_data": 3, "card": 3}
+    }
+    assert {job["protocol"] for job in shown["table_2"]["evaluate"]} == {"standard", "big"}
+    assert {job["objective"] for job in shown["table_2"]["evaluate"]} == {"av_pbc"}
+    assert {(job["objective"], job["protocol"]) for job in shown["table_3"]["evaluate"]} == {
+        (objective, protocol) for objective in ("dbc", "pbc", "av_pbc") for protocol in ("standard", "ensemble")
+    }
+    assert shown["table_4"] == {"cost": jobs.tasks()}
+    assert {(job["task"], job["size"]) for job in shown["table_5"]["evaluate"]} == {("paper", 16), ("paper", 256)}
+    assert [job["table"] for job in experiment().tables()] == ["table_1", "aggregates", "variance"]
+
+
+def test_a_table_with_nothing_to_show_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(yaml.safe_dump({"tasks": TASKS, "report": {"tables": ["table_1", "table_2"]}}))
+    with pytest.raises(
+        UserError,
+        match=r"^a\.yaml: report\.tables: 'table_2' has nothing to show here; allowed: table_1, aggregates, variance$",
+    ):
+        Experiment.load(["a.yaml"])
+
+
+def test_files_outside_the_results_are_inputs():
+    jobs = experiment()
+    dataset = {task: jobs.dataset_files(SimpleNamespace(task=task)) for task in TASKS}
+    data = "data/obd/here-v0/data"
+    assert dataset == {
+        **{"here": [f"{data}/main_data.hdf5", f"{data}/metadata.json"], "paper": [], "file": ["data/own.hdf5"]}
+    }
+    near_expert = {task: jobs.near_expert_files(SimpleNamespace(task=task)) for task in TASKS}
+    assert near_expert == {"here": [], "paper": [], "file": ["a.npz", "b.json"]}
+
+
+def test_settings_are_one_text_for_one_meaning():
+    explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.2}}
+    turned = {"outer": {"learning_rate": 0.2, "momentum": 0.9}}
+    texts = {
+        experiment(distill=distill).distill_settings(SimpleNamespace(task="here", objective="av_pbc"))
+        for distill in ({}, explicit, turned)
+    }
+    assert len(texts) == 1
+    assert json.loads(texts.pop())["inner"]["steps"] == 100
+
+
+def test_an_objective_gets_only_the_settings_it_uses():
+    settings = {
+        objective: json.loads(experiment().distill_settings(SimpleNamespace(task="here", objective=objective)))
+        for objective in ("dbc", "pbc", "av_pbc")
+    }
+    assert settings["dbc"] == settings["pbc"]
+    assert set(settings["av_pbc"]) - set(settings["pbc"]) == {"weighting"}
+
+
+def test_overrides_are_laid_over_each_other_in_order():
+    jobs = experiment(
+        distill={"steps": 500, "outer": {"clip": 2.0}},
+        overrides=[
+            {"tasks": "*", "objectives": ["pbc"], "distill": {"steps": 300, "outer": {"learning_rate": 0.5}}},
+            {"tasks": ["pap*", "nothere", "here"][::2], "distill": {"steps": 200}},
+            {"tasks": "paper", "evaluate": {"episodes": 3}, "whole_data": {"clone": {"steps": 7}}},
+        ],
+        whole_data={},
+    ).config
+    found = {(task, o): jobs.distill_settings(task, o) for task in TASKS for o in ("dbc", "pbc")}
+    assert {key: settings.steps for key, settings in found.items()} == {
+        **{("here", "dbc"): 200, ("here", "pbc"): 200, ("paper", "dbc"): 200, ("paper", "pbc"): 200},
+        **{("file", "dbc"): 500, ("file", "pbc"): 300},
+    }
+    assert found["file", "pbc"].outer.learning_rate == 0.5
+    assert found["file", "pbc"].outer.clip == 2.0
+    assert found["here", "dbc"].outer.learning_rate == jobs.distill.outer.learning_rate
+    assert jobs.evaluate_settings("paper", "dbc").episodes == 3
+    assert jobs.evaluate_settings("here", "dbc").episodes == 10
+    assert jobs.whole_data_settings("paper").clone.steps == 7
+
+
+def test_tables_know_the_papers_datasets():
+    assert experiment().config.table_settings().paper_datasets == {"paper": "hopper-medium"}
+    named = experiment(report={"table": {"paper_datasets": {"here": "walker2d-medium"}}})
+    assert named.config.table_settings().paper_datasets == {"paper": "hopper-medium", "here": "walker2d-medium"}
+
+
+def test_canonical_text_is_sorted():
+    text = canonical(experiment().config.distill)
+    assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_later_files_and_the_command_line_are_laid_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, data in (
+        ("a.yaml", {"tasks": TASKS, "seeds": [0], "distill": {"steps": 700}}),
+        ("b.yaml", {"seeds": [1]}),
+    ):
+        Path(name).write_text(yaml.safe_dump(data))
+    config = Experiment.load(
+        ["a.yaml", tmp_path / "b.yaml"], {"synset_sizes": ["16"], "distill": {"steps": "800"}}
+    ).config
+    assert (config.seeds, config.synset_sizes, config.distill.steps) == ((1,), (16,), 800)
+    with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml, --config: seeds: 3: should be a valid array$"):
+        Experiment.load(["a.yaml", "b.yaml"], {"seeds": 3})
+
+
+def test_the_package_is_found():
+    assert (PACKAGE / "workflow.py").is_file()

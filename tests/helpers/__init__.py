@@ -1,0 +1,1 @@
+"""What several tests use; no test imports a test."""

@@ -1,0 +1,32 @@
+"""Synsets made by hand."""
+
+from pathlib import Path
+
+import numpy as np
+
+from obdistill.core import environments
+from obdistill.core.units import Normalizer, Task
+from obdistill.synsets.synset import Synset, write_synset
+
+
+def made_synset(env_id: str = "Hopper-v5", task: str = "hopper_medium", objective: str = "av_pbc", n_pairs: int = 6):
+    """Pairs near the environment's initial states; the first snapshot is of no use."""
+    env = environments.make(env_id)
+    low, high = environments.action_bounds(env)
+    states = np.stack([env.reset(seed=i)[0] for i in range(n_pairs)]).astype(np.float32)
+    actions = np.random.default_rng(0).uniform(2 * low, 2 * high, (n_pairs, len(low))).astype(np.float32)
+    spread = states.std(0) if n_pairs > 1 else np.ones_like(states[0])
+    return Synset(
+        Task(task, env_id, (0.0, 100.0)),
+        objective,
+        3,
+        np.array([10, 20]),
+        np.stack([states + 1000, states]),
+        np.stack([actions, actions]),
+        Normalizer(states.mean(0), spread, low, high),
+    )
+
+
+def write_made_synset(path: Path, **facts: object) -> Path:
+    write_synset(path, made_synset(**facts), {})
+    return path

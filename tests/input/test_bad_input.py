@@ -1,0 +1,499 @@
+"""Bad and hostile input through the command line: one line on stderr, a status, no file, nothing executed."""
+
+import json
+import os
+import pathlib
+import pickle
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from helpers import configurations, minari_files
+from helpers.fake_returns import write_returns
+from helpers.small import write_small_inputs
+from helpers.weights import make_weights
+from obdistill.cli import STAGES, main
+from obdistill.core import artifacts
+from obdistill.experiment.config import Config
+from obdistill.experiment.workflow import Experiment
+from obdistill.synsets.stage import DistillSettings, distill
+
+MINARI_ID = minari_files.ID
+
+RETURNS = "standard.csv"
+# commands that work in the folder that `good` makes
+DATASET = (
+    'dataset --task pendulum --out new/dataset.npz --set env_id=Pendulum-v1 --set "reference_returns=[-1200, -150]"'
+)
+COMMANDS = {
+    "collect": "collect --out new --set env_id=Pendulum-v1 "
+    "--set medium_steps=2 --set expert_steps=3 --set transitions=2",
+    "d4rl": f"{DATASET} --set source=d4rl --set file=data.hdf5",
+    "minari": f"{DATASET} --set source=minari --set id={MINARI_ID} --set root=. --set download=false",
+    "near-expert": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc "
+    "--set steps=5 --set batch_size=4",
+    "import": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=import "
+    "--set checkpoint=checkpoint.npz",
+    "card": "card --near-expert near_expert.safetensors --out new/returns.csv",
+    "distill": "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
+    "--set steps=2 --set snapshot_every=1 --set inner.steps=2 "
+    "--out new/synset.npz",
+    "evaluate": "evaluate --set policies=1 --set episodes=1 --pairs synset.npz --out new/standard.csv",
+    "table": f"table --out new/table_1.csv {RETURNS}",
+    "figure": f"figure --out new/figure_1.png {RETURNS}",
+}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A folder with one good file of each kind."""
+    folder = tmp_path_factory.mktemp("good")
+    dataset, _ = write_small_inputs(folder)
+    quick = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
+    distill(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
+    write_returns(folder / RETURNS, 50.0)
+    minari_files.make(folder)
+    np.savez(folder / "checkpoint.npz", **make_weights())
+    weights = {name: torch.from_numpy(array) for name, array in make_weights().items()}
+    torch.save({"actor": weights, "critic1": {}, "critic2": {}}, folder / "checkpoint.pt")
+    with h5py.File(folder / "data.hdf5", "w") as file:
+        file["observations"], file["actions"] = np.ones((20, 3)), np.zeros((20, 1))
+        file["rewards"], file["terminals"] = np.ones(20), np.arange(20) == 9
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def words(command: str) -> list[str]:
+    return shlex.split(command)
+
+
+def refused(capfd, arguments: list[str]) -> str:
+    """Run a command that must fail in one line and write nothing; returns the line."""
+    before = contents(Path.cwd())
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    said = capfd.readouterr().err
+    assert end.value.code == 2, said
+    assert said.count("\n") == 1, said
+    after = contents(Path.cwd())
+    written = after.keys() - before.keys()
+    assert after.items() >= before.items()
+    assert not written, written
+    return said
+
+
+OPTIONS = [
+    ("", "obd: No such command 'bogus'", "bogus"),
+    *((name, f"obd {name}: Missing (option|argument)", name) for name in STAGES if name != "check"),
+    ("check", "two.yaml.: cannot be read|two.yaml: cannot be read", "check two.yaml"),
+    ("check", "obd check: No such option '--two'", "check config.yaml --two two.yaml"),
+    ("collect", "'--seed': -1 is not in the range x>=0", "--seed -1"),
+    ("collect", "levels", "--set levels=[medium,medium]"),
+    ("collect", "expert_steps", "--set expert_steps=1"),
+    ("collect", "env_id: 'Unheard-v0'", "--set env_id=Unheard-v0"),
+    ("collect", "env_id: 'os:system-v0'|No module named|env_id", "--set env_id=nowhere_module:Env-v0"),
+    ("collect", "env_id: 'CartPole-v1'.*Box", "--set env_id=CartPole-v1"),
+    ("collect", "max_replay_transitions: 5: below the 200 steps", "--set max_replay_transitions=5"),
+    ("collect", "hidden_sizes", "--set hidden_sizes=[0]"),
+    ("collect", "reference_returns", "--set reference_returns=[1]"),
+    ("collect", "--out.*is a file", "--out data.hdf5"),
+    ("d4rl", "task: '../x': use lower-case words", "--task ../x"),
+    ("d4rl", r"task: '\$\(touch marker\)'", "--task '$(touch marker)'"),
+    ("d4rl", "task: 'a;b'", "--task 'a;b'"),
+    ("d4rl", "file: 'no.hdf5': neither a file nor a URL", "--set file=no.hdf5"),
+    ("d4rl", "file", "--set file="),
+    ("d4rl", "sha256: .*String should match", "--set sha256=abc"),
+    ("d4rl", "data.hdf5: has the sha256", f"--set sha256={'a' * 64}"),
+    ("d4rl", r"shape \(3,\) are not those of Hopper-v5", "--set env_id=Hopper-v5"),
+    ("d4rl", r"reference_returns: \[3.0, 1.0\]: the first must be below", "--set reference_returns=[3,1]"),
+    ("d4rl", "settings: source: \"rlds\": not known; allowed: minari, d4rl, collect", "--set source=rlds"),
+    ("d4rl", "ends in '.zip'; .npz is needed", "--out new/dataset.zip"),
+    ("minari", "id: \"../x-v0\": String should match", "--set id=../x-v0"),
+    ("minari", "id: .*String should match", "--set 'id=$(touch marker)-v0'"),
+    ("minari", "no such dataset in", "--set id=other-v0"),
+    ("near-expert", "no.npz: no such file; a dataset is needed", "--dataset no.npz"),
+    ("near-expert", "is a synset by its synset.json; a dataset is needed", "--dataset synset.npz"),
+    ("near-expert", "data.json: cannot be read .*data.hdf5: delete both", "--dataset data.hdf5"),
+    ("near-expert", "'banana' is no torch device", "--device banana"),
+    ("near-expert", "'cuda:7' is no torch device", "--device cuda:7"),
+    ("near-expert", "-1 is not in the range|-1.0 is not in the range", "--checkpoint-minutes -1"),
+    ("near-expert", "steps: 0: should be greater than or equal to 1", "--set steps=0"),
+    ("near-expert", "algorithm: \"sac\": not known", "--set algorithm=sac"),
+    ("near-expert", "critic_learning_rate: \"1e-3\": .*write 1.0e-03", "--set critic_learning_rate=1e-3"),
+    ("near-expert", "ends in '.npz'; .safetensors is needed", "--out new/x.npz"),
+    ("import", "CORL's actions lie in", ""),
+    ("import", "no.pt: no such file; a checkpoint", "--set checkpoint=no.pt"),
+    ("import", "dataset.json: is no readable|dataset.json", "--set checkpoint=dataset.json"),
+    ("card", "no.safetensors: no such file; a near_expert", "--near-expert no.safetensors"),
+    ("card", "a near_expert is needed", "--near-expert dataset.npz"),
+    ("card", "episodes: 1: should be greater than or equal to 10", "--set episodes=1"),
+    ("card", "discount: 1.0: should be less than 1", "--set discount=1.0"),
+    ("distill", "objective: 'sdw' is unknown; allowed: random, dbc", "--objective sdw"),
+    ("distill", "size: 1000: is more than the 60 transitions", "--size 1000"),
+    ("distill", "0 is not in the range x>=1", "--size 0"),
+    ("distill", "'x' is not a valid integer", "--seed x"),
+    ("distill", "--settings: is not JSON", "--settings '{'"),
+    ("distill", "--settings: holds list; a JSON object is needed", "--settings '[1]'"),
+    ("distill", "--settings: is not JSON", f"--settings '{'[' * 100_000}'"),
+    ("distill", "settings: inner: 3: should be an object", "--set inner=3"),
+    ("distill", "NaN", "--settings '{\"outer\": {\"clip\": NaN}}'"),
+    ("distill", "--set 'steps': write key=value", "--set steps"),
+    ("distill", "--set 'steps=\\[': the value is not YAML", "--set steps=["),
+    ("distill", "--set .*the value is not YAML", "--set 'steps=!!python/object/apply:os.system [touch marker]'"),
+    ("distill", "settings: outer.optimizer: unknown key .did you mean 'optimizer'", "--set outer.optimizer=adam"),
+    ("distill", "0 is not in the range x>=1", "--threads 0"),
+    ("distill", "ends in '.csv'; .npz is needed", "--out new/synset.csv"),
+    ("evaluate", "no.npz: no such file", "--pairs no.npz"),
+    ("evaluate", "a synset is needed", "--pairs near_expert.safetensors"),
+    ("evaluate", "0 is not in the range x>=1", "--workers 0"),
+    ("evaluate", "--protocol.*a b", "--protocol 'a b'"),
+    ("table", "'table_9' is not 'table_1'|not one of", "--name table_9"),
+    ("table", "ends in '.txt'; .csv is needed", "--out new/t.txt"),
+    ("table", "n_pairs 3", "--set n_pairs=3"),
+    ("table", "paper_datasets.hopper_medium: 'x' is not one of the paper's", "--set paper_datasets.hopper_medium=x"),
+    ("table", "stands in two of the files", RETURNS),
+    ("table", "no.csv: no such file; a returns is needed", "no.csv"),
+    ("figure", "ends in '.svg'; .png is needed", "--out new/f.svg"),
+    ("figure", "dpi: 5: should be greater", "--set dpi=5"),
+    ("figure", "synset.npz: is a synset", "synset.npz"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "line", "change"), OPTIONS, ids=[f"{n} {c[:40]}" for n, _, c in OPTIONS])
+def test_bad_options(name, line, change, folder, capfd):
+    whole = change.split(" ")[0] in ("bogus", "check", name, "dataset")
+    said = refused(capfd, words(change if whole else f"{COMMANDS[name]} {change}"))
+    assert re.search(line, said), said
+    assert not list(folder.parent.rglob("marker"))
+
+
+def rewrite(path: str, kind: str, change) -> None:
+    """Write an artifact again with changed arrays or table, with hashes that fit."""
+    read = artifacts.read_table if path.endswith(".csv") else artifacts.read_arrays
+    data, metadata = read(Path(path), kind)
+    data = {**data} if isinstance(data, dict) else data
+    result = change(data, metadata)
+    artifacts.write_artifact(Path(path), data if result is None else result, metadata)
+
+
+def put(**arrays):
+    return lambda data, metadata: data.update(arrays)
+
+
+def drop(name):
+    return lambda data, metadata: data.__delitem__(name)
+
+
+def forget(name):
+    return lambda data, metadata: metadata.__delitem__(name)
+
+
+def column(name, value):
+    return lambda data, metadata: data.astype({name: object}).assign(**{name: value})
+
+
+ARTIFACTS = [
+    ("distill", "dataset.npz", "dataset", drop("actions"), "lacks the array 'actions'"),
+    ("distill", "dataset.npz", "dataset", drop("state_std"), "lacks the array 'state_std'"),
+    ("distill", "dataset.npz", "dataset", forget("env_id"), "has no task, env_id and reference_returns"),
+    ("distill", "dataset.npz", "dataset", put(rewards=np.full(60, np.nan)), "rewards is not finite at transition 0"),
+    ("distill", "dataset.npz", "dataset", put(rewards=np.ones(3)), "3 rows in 2 dimension"),
+    ("distill", "dataset.npz", "dataset", put(state_std=np.ones(4)), "arrays state_"),
+    ("near-expert", "dataset.npz", "dataset", put(actions=np.ones((60, 2), "f")), "do not fit the normalizer"),
+    ("near-expert", "dataset.npz", "dataset", put(episode=np.zeros(60, int)), "an episode ends without a flag"),
+    ("card", "near_expert.safetensors", "near_expert", drop("actor.0.bias"), "lacks the array"),
+    ("card", "near_expert.safetensors", "near_expert", put(**{"actor.0.weight": np.ones((8, 9), "f")}), "takes 9"),
+    ("card", "near_expert.safetensors", "near_expert", put(**{"critic_0.0.bias": np.ones(3, "f")}), "do not fit each"),
+    ("card", "near_expert.safetensors", "near_expert", forget("algorithm"), "has no algorithm"),
+    ("distill", "near_expert.safetensors", "near_expert", put(**{"actor.0.bias": np.full(8, np.inf, "f")}), "finite"),
+    ("evaluate", "synset.npz", "synset", drop("steps"), "'steps' is missing"),
+    ("evaluate", "synset.npz", "synset", put(steps=np.arange(5)), r"'steps' has the shape \(5,\)"),
+    ("evaluate", "synset.npz", "synset", put(actions=np.ones((1, 8, 2), "f")), "'actions' has the shape"),
+    ("evaluate", "synset.npz", "synset", put(observations=np.full((1, 8, 3), np.nan, "f")), "is not finite"),
+    ("evaluate", "synset.npz", "synset", forget("seed"), "has no seed"),
+    ("table", RETURNS, "returns", lambda d, m: d.drop(columns="score"), "lacks the column 'score'"),
+    ("table", RETURNS, "returns", lambda d, m: d.iloc[:0], "holds no episode"),
+    ("table", RETURNS, "returns", column("score", "high"), "row 1: score is high; a finite number is needed"),
+    ("table", RETURNS, "returns", column("score", "inf"), "row 1: score is inf"),
+    ("figure", RETURNS, "returns", column("objective", "sdw"), "sdw"),
+    ("figure", RETURNS, "returns", column("task", ["a", "b"] * 2), "holds the tasks a and b"),
+    ("figure", RETURNS, "returns", column("n_pairs", [1, 2, 1, 2]), "n_pairs is 1 and 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "path", "kind", "change", "line"), ARTIFACTS, ids=[a[-1] for a in ARTIFACTS])
+def test_bad_artifacts(name, path, kind, change, line, folder, capfd):
+    rewrite(path, kind, change)
+    said = refused(capfd, words(COMMANDS[name]))
+    assert re.search(line, said), said
+    assert path.partition(".")[0] in said
+
+
+def hdf5(**arrays):
+    def change(path="data.hdf5"):
+        with h5py.File(path, "a") as file:
+            for name, array in arrays.items():
+                del file[name]
+                if array is not None:
+                    file[name] = array
+
+    return change
+
+
+def huge(name):
+    def change():
+        with h5py.File("data.hdf5", "a") as file:
+            del file[name]
+            file.create_dataset(name, (20, 10**9), "f8", chunks=(1, 1000))
+
+    return change
+
+
+def edit_text(path, old, new):
+    def change():
+        text = Path(path).read_text()
+        assert old in text
+        Path(path).write_text(text.replace(old, new))
+
+    return change
+
+
+METADATA = f"{MINARI_ID}/data/metadata.json"
+MINARI = f"{MINARI_ID}/data/main_data.hdf5"
+DATA = [
+    ("d4rl", hdf5(rewards=None), "lacks the array 'rewards'"),
+    ("d4rl", hdf5(rewards=np.array([b"a"] * 20)), "rewards holds .*numbers are needed"),
+    ("d4rl", hdf5(actions=np.ones(20)), "observations .* and actions"),
+    ("d4rl", hdf5(observations=np.ones((3, 3))), "rewards has the shape"),
+    ("d4rl", hdf5(rewards=np.full(20, np.nan)), "rewards is not finite at transition 0"),
+    ("d4rl", hdf5(actions=np.ones((20, 2))), "do not fit the finite bounds"),
+    ("d4rl", huge("observations"), "observations: refused: would unpack to 149.0 GiB"),
+    ("d4rl", lambda: Path("data.hdf5").write_bytes(b""), "is no HDF5 file"),
+    ("d4rl", lambda: Path("data.hdf5").write_text("<html>"), "is no HDF5 file"),
+    ("minari", lambda: Path(METADATA).unlink(), "metadata.json: cannot be read"),
+    ("minari", lambda: Path(METADATA).write_text("{"), "metadata.json: is not JSON"),
+    ("minari", lambda: Path(METADATA).write_text("[" * 100_000), "metadata.json: is not JSON"),
+    ("minari", lambda: Path(METADATA).write_bytes(b"\xff\xfe"), "metadata.json: is not JSON"),
+    ("minari", edit_text(METADATA, '"observation_space"', '"space"'), "has no observation_space"),
+    ("minari", lambda: Path(MINARI).unlink(), "cannot be read|cannot read"),
+    ("minari", lambda: Path(MINARI).write_bytes(Path(MINARI).read_bytes()[:3000]), "only a part of one"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "line"), DATA, ids=[f"{name} {line[:40]}" for name, _, line in DATA])
+def test_bad_data(name, change, line, folder, capfd):
+    change()
+    said = refused(capfd, words(COMMANDS[name]))
+    assert re.search(line, said), said
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"), configurations.BAD, ids=[f"{p}={str(v)[:20]}" for p, v, _ in configurations.BAD]
+)
+def test_bad_configurations_end_the_command_in_one_line(path, value, line, folder, capfd):
+    Path("bad.yaml").write_text(yaml.safe_dump(configurations.bad(path, value)))
+    assert refused(capfd, ["check", "bad.yaml"]).startswith(f"error: bad.yaml: {line}")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("tasks: &a [*a]", "bad.yaml: "),
+        ("[" * 5000, "is not YAML|bad.yaml"),
+        ("seeds: [2026-13-45]\ntasks: {}", "is not YAML"),
+        ("? [1, 2]\n: 3", "bad.yaml"),
+        ("1: 2\ntasks: {}", "bad.yaml"),
+        ("tasks: \x00", "is not YAML"),
+    ],
+)
+def test_odd_yaml(text, line, folder, capfd):
+    Path("bad.yaml").write_text(text)
+    assert re.search(line, refused(capfd, ["check", "bad.yaml"]))
+
+
+# ---- hostile input: each would touch `marker` (or show a file that is none of its business) if it were obeyed ----
+
+
+class Payload:
+    def __reduce__(self):
+        return pathlib.Path.touch, (pathlib.Path("marker"),)
+
+
+def hostile_pt():
+    torch.save({"actor": Payload(), "critic1": {}, "critic2": {}}, "evil.pt")
+
+
+def hostile_pickle():
+    Path("evil.pt").write_bytes(pickle.dumps(Payload(), protocol=2))
+
+
+def hostile_npz(path, **names):
+    np.savez(path, **{"steps": np.array([Payload()], object), **names})
+    if (sidecar := artifacts.sidecar(Path(path))).is_file():  # the attacker makes the hashes fit
+        metadata = artifacts.read_json(sidecar)
+        metadata.pop("metadata_sha256")
+        metadata["sha256"] = artifacts.sha256(Path(path))
+        artifacts.write_json(sidecar, {**metadata, "metadata_sha256": artifacts._hash_of(metadata)})
+
+
+def zip_bomb():
+    with zipfile.ZipFile("evil.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("actor.npy", b"\0" * 2**21)
+    data = Path("evil.npz").read_bytes()
+    # the declared size, in the central directory, becomes 4 GB
+    at = data.rindex(b"PK\1\2") + 24
+    Path("evil.npz").write_bytes(data[:at] + (2**32 - 2).to_bytes(4, "little") + data[at + 4 :])
+
+
+def link(make):
+    def change():
+        with h5py.File("secret.hdf5", "w") as file:
+            file["rewards"] = np.ones(20)
+        with h5py.File("data.hdf5", "a") as file:
+            del file["rewards"]
+            make(file)
+
+    return change
+
+
+def soft(file):
+    file["outside"] = h5py.ExternalLink("secret.hdf5", "/")
+    file["rewards"] = h5py.SoftLink("/outside/rewards")
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((20,), "f8")
+    layout[:] = h5py.VirtualSource("secret.hdf5", "rewards", (20,))
+    file.create_virtual_dataset("rewards", layout)
+
+
+def external(file):
+    file.create_dataset("rewards", (20,), "f8", external=[("/etc/hostname", 0, 160)])
+
+
+IMPORT = COMMANDS["import"].replace("checkpoint.npz", "{}")
+HOSTILE = {
+    "pt": (hostile_pt, IMPORT.format("evil.pt"), "evil.pt: refused: holds more than tensors"),
+    "pickle": (hostile_pickle, IMPORT.format("evil.pt"), "evil.pt: (refused|is no readable)"),
+    "npz": (lambda: hostile_npz("evil.npz"), IMPORT.format("evil.npz"), "evil.npz: is no readable .*Object arrays"),
+    "synset": (lambda: hostile_npz("synset.npz"), COMMANDS["evaluate"], "synset.npz: is no readable .*Object arrays"),
+    "dataset": (lambda: hostile_npz("dataset.npz"), COMMANDS["distill"], "dataset.npz: is no readable .*Object arr"),
+    "zip bomb": (zip_bomb, IMPORT.format("evil.npz"), "evil.npz: refused: would unpack to 4.0 GiB"),
+    "external link": (
+        link(lambda file: file.__setitem__("rewards", h5py.ExternalLink("secret.hdf5", "rewards"))),
+        COMMANDS["d4rl"],
+        "'rewards' refers to another file",
+    ),
+    "soft link to an external one": (link(soft), COMMANDS["d4rl"], "refers to another file"),
+    "virtual dataset": (link(virtual), COMMANDS["d4rl"], "'rewards' refers to another file"),
+    "external storage": (link(external), COMMANDS["d4rl"], "'rewards' refers to another file"),
+    "dangling soft link": (
+        link(lambda file: file.__setitem__("rewards", h5py.SoftLink("/../../etc/passwd"))),
+        COMMANDS["d4rl"],
+        "lacks the array 'rewards'",
+    ),
+    "yaml tag": (
+        lambda: Path("evil.yaml").write_text("tasks: !!python/object/apply:pathlib.Path.touch [marker]"),
+        "check evil.yaml",
+        "evil.yaml: is not YAML",
+    ),
+    "environment of a Minari file": (
+        edit_text(METADATA, "Pendulum-v1", "evil_module:Pendulum-v1"),
+        COMMANDS["minari"].replace(" --set env_id=Pendulum-v1", ""),
+        "evil_module",
+    ),
+}
+
+
+def test_the_payload_works(folder):
+    pickle.loads(pickle.dumps(Payload()))
+    assert Path("marker").exists()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files(name, folder, capfd, monkeypatch):
+    change, command, line = HOSTILE[name]
+    change()
+    # a module that would be found if a file could have it imported
+    Path("evil_module.py").write_text("import pathlib; pathlib.Path('marker').touch()")
+    monkeypatch.syspath_prepend(str(folder))
+    said = refused(capfd, words(command))
+    assert re.search(line, said), said
+    assert not Path("marker").exists()
+
+
+SHELL = [
+    "$(touch marker)",
+    "`touch marker`",
+    "x; touch marker",
+    "x' ; touch marker; '",
+    "x\ntouch marker",
+    "../x",
+    "x&y",
+]
+
+
+@pytest.mark.parametrize("text", SHELL)
+@pytest.mark.parametrize("section", ["tasks", "collections"])
+def test_names_with_shell_characters(section, text, folder, capfd):
+    config = configurations.bad("card.episodes", 10)
+    config[section][text] = next(iter(config[section].values()))
+    Path("bad.yaml").write_text(yaml.safe_dump(config))
+    assert "String should match pattern" in refused(capfd, ["check", "bad.yaml"])
+
+
+@pytest.mark.parametrize("text", SHELL)
+def test_values_reach_commands_as_they_are(text, folder, capfd):
+    """A path in the configuration may hold anything; the rules quote it."""
+    from snakemake.utils import format as snakemake_format
+
+    config = configurations.bad("tasks.hopper.dataset", {"source": "d4rl", "file": text, "env_id": "Hopper-v5"})
+    experiment = Experiment(Config.parse(config, "test"))
+    settings = experiment.dataset_settings(type("Wildcards", (), {"task": "hopper"}))
+    command = snakemake_format("printf %s {settings:q}", settings=settings)
+    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+    assert json.loads(shown)["file"] == text
+    assert not Path("marker").exists()
+
+
+def test_every_free_text_in_a_rule_is_quoted():
+    """Wildcards and numbers are constrained to names of the configuration, and need none."""
+    repository = Path(__file__).parents[2]
+    names = {"table", "figure", "task", "collection", "objective", "size", "seed", "protocol"}
+    plain = {f"wildcards.{name}" for name in names} | {"threads", "resources.device", "params.seed", "params.task"}
+    plain |= {
+        "resources.checkpoint_minutes",
+        "params.collection",
+        "params.near_expert",
+    }  # the last two: an option and a path of names, or nothing
+    found = []
+    for file in (repository / "workflow/rules").glob("*.smk"):
+        for shell in re.findall(r"shell:\n((?: +\".*\"\n)+)", file.read_text()):
+            found += re.findall(r"\{([\w.]+)(:q)?\}", shell)
+    assert len(found) > 40
+    assert [name for name, quoted in found if not quoted and name not in plain] == []
+
+
+@pytest.mark.parametrize("name", ["distill", "table"])
+def test_a_real_process_says_one_line(name, folder):
+    """As the shell sees it; the rest of this file stays in one process."""
+    command = COMMANDS[name].replace("dataset.npz", "no.npz").replace(RETURNS, "no.csv")
+    start = [sys.executable, "-c", "from obdistill.cli import STAGES, main; main()", *words(command)]
+    run = subprocess.run(start, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert "error: no." in run.stderr

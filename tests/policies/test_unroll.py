@@ -1,0 +1,246 @@
+"""The inner loop and its exact gradient, against autograd and central differences in float64."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from obdistill.policies.network import ARCHITECTURES, Architecture, Network, Parameters, initialize
+from obdistill.policies.precision import Precision, products, resolve
+from obdistill.policies.unroll import Unroll
+from obdistill.synsets.stage import DistillSettings, InnerSettings, MetaGradient, OuterSettings
+
+RUNS, PAIRS, STATE, ACTION, STEPS, RATE = 2, 7, 5, 3, 6, 0.3
+
+
+def small(name: str) -> Architecture:
+    return dataclasses.replace(ARCHITECTURES[name], hidden=tuple(16 for _ in ARCHITECTURES[name].hidden))
+
+
+def doubled(parameters: Parameters, shift: float = 0.1) -> Parameters:
+    """To float64; biases away from zero so that their tangents matter."""
+    return Parameters([w.double() for w in parameters.weights], [b.double() + shift for b in parameters.biases])
+
+
+def reference_forward(architecture: Architecture, tensors: list[torch.Tensor], states: torch.Tensor) -> torch.Tensor:
+    layers, sources = len(tensors) // 2, {target: source for source, target in architecture.skips}
+    outputs = [states]
+    for layer in range(layers):
+        total = outputs[-1] @ tensors[layer] + tensors[layers + layer]
+        if layer + 1 in sources:
+            total = total + outputs[sources[layer + 1]]
+        outputs.append(total.tanh() if layer == layers - 1 else total.relu())
+    return outputs[-1]
+
+
+def reference_training(architecture, tensors, states, actions, steps, rate, momentum):
+    """Plain autograd through every step."""
+    velocity = [torch.zeros_like(tensor) for tensor in tensors]
+    for _ in range(steps):
+        loss = ((reference_forward(architecture, tensors, states) - actions) ** 2).mean((1, 2)).sum()
+        gradients = torch.autograd.grad(loss, tensors, create_graph=True)
+        velocity = [momentum * v + g for v, g in zip(velocity, gradients, strict=True)]
+        tensors = [p - rate * v for p, v in zip(tensors, velocity, strict=True)]
+    return tensors
+
+
+def problem(name: str, dtype=torch.float64, runs=RUNS, pairs=PAIRS, state=STATE, action=ACTION, architecture=None):
+    generator = torch.Generator().manual_seed(3)
+    architecture = architecture or small(name)
+    initial = initialize(architecture, state, action, runs, generator)
+    states = torch.randn(runs, pairs, state, generator=generator, dtype=torch.float64)
+    actions = torch.rand(runs, pairs, action, generator=generator, dtype=torch.float64) * 2 - 1
+    cotangent = Parameters(
+        [torch.randn(w.shape, generator=generator, dtype=torch.float64) for w in initial.weights],
+        [torch.randn(b.shape, generator=generator, dtype=torch.float64) for b in initial.biases],
+    )
+    return architecture, doubled(initial), states, actions, cotangent
+
+
+def relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return ((found - wanted).norm() / wanted.norm()).item()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_equals_autograd_in_float64(name, momentum):
+    architecture, initial, states, actions, cotangent = problem(name)
+    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, momentum, dtype=torch.float64)
+    trained = unroll.train(initial, states, actions)
+    found = unroll.pull_back(cotangent)
+
+    leaves = [tensor.clone().requires_grad_() for tensor in (states, actions)]
+    start = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
+    wanted = reference_training(architecture, start, *leaves, STEPS, RATE, momentum)
+    objective = sum((w * c).sum() for w, c in zip(wanted, cotangent.tensors(), strict=True))
+    gradients = torch.autograd.grad(objective, leaves)
+
+    for mine, theirs in zip(trained.tensors(), wanted, strict=True):
+        assert relative(mine, theirs.detach()) < 1e-12
+    for mine, theirs in zip(found, gradients, strict=True):
+        assert relative(mine, theirs) < 1e-8
+
+
+def test_equals_central_differences():
+    architecture, initial, states, actions, cotangent = problem("mlp_4")
+    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, 0.5, dtype=torch.float64)
+
+    def objective(x: torch.Tensor, a: torch.Tensor) -> float:
+        trained = unroll.train(initial, x, a)
+        return sum((w * c).sum().item() for w, c in zip(trained.tensors(), cotangent.tensors(), strict=True))
+
+    unroll.train(initial, states, actions)
+    gradients = unroll.pull_back(cotangent)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        directions = [torch.randn(g.shape, generator=generator, dtype=torch.float64) for g in gradients]
+        h = 1e-6
+        ahead = objective(states + h * directions[0], actions + h * directions[1])
+        behind = objective(states - h * directions[0], actions - h * directions[1])
+        slope = sum((g * d).sum().item() for g, d in zip(gradients, directions, strict=True))
+        assert slope == pytest.approx((ahead - behind) / (2 * h), rel=1e-5)
+
+
+def at_the_papers_size(dtype: torch.dtype, precision: Precision = "float32") -> torch.Tensor:
+    """Return the gradient of 256 pairs through 100 steps of the paper's network."""
+    architecture, initial, states, actions, cotangent = problem(
+        "mlp_4", runs=1, pairs=256, state=17, action=6, architecture=ARCHITECTURES["mlp_4"]
+    )
+    unroll = Unroll(architecture, 1, 256, 17, 6, 100, 0.1, dtype=dtype)
+    with products(precision):
+        unroll.train(
+            Parameters([w.to(dtype) for w in initial.weights], [b.to(dtype) for b in initial.biases]),
+            states.to(dtype),
+            actions.to(dtype),
+        )
+        found = unroll.pull_back(
+            Parameters([w.to(dtype) for w in cotangent.weights], [b.to(dtype) for b in cotangent.biases])
+        )
+    return torch.cat([g.flatten().double() for g in found])
+
+
+def test_lower_precisions_point_the_same_way():
+    exact, full, reduced = (
+        at_the_papers_size(torch.float64),
+        at_the_papers_size(torch.float32),
+        at_the_papers_size(torch.float32, "reduced"),  # as full where the processor has no such products
+    )
+    assert torch.cosine_similarity(exact, full, dim=0) > 0.999
+    assert torch.cosine_similarity(exact, reduced, dim=0) > 0.99
+    if torch.cpu.get_capabilities().get("avx512_bf16"):
+        assert not torch.equal(full, reduced)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "amx", "cuda", "chosen"),
+    [
+        ("auto", "cpu", True, False, "reduced"),
+        ("auto", "cpu", False, True, "float32"),
+        ("auto", "cuda:0", False, True, "reduced"),
+        ("float32", "cuda", True, True, "float32"),
+        ("reduced", "cpu", False, False, "reduced"),
+    ],
+)
+def test_reduced_precision_is_chosen_where_it_is_faster(monkeypatch, precision, device, amx, cuda, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert resolve(precision, device) == chosen
+
+
+def test_the_precision_of_products_is_put_back():
+    before = torch.get_float32_matmul_precision()
+    with products("reduced"):
+        assert torch.get_float32_matmul_precision() == "medium"
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_runs_do_not_mix():
+    architecture, initial, states, actions, cotangent = problem("residual")
+    together = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, dtype=torch.float64)
+    together.train(initial, states, actions)
+    whole = together.pull_back(cotangent)
+    alone = Unroll(architecture, 1, PAIRS, STATE, ACTION, STEPS, RATE, dtype=torch.float64)
+    for run in range(RUNS):
+        one = slice(run, run + 1)
+        alone.train(initial[one], states[one], actions[one])
+        for part, full in zip(alone.pull_back(cotangent[one]), whole, strict=True):
+            assert relative(part, full[one]) < 1e-12
+
+
+def test_training_without_keeping_is_the_same_training():
+    architecture, initial, states, actions, _ = problem("mlp_4")
+    for steps in (5, 6):
+        trained = [
+            Unroll(architecture, RUNS, PAIRS, STATE, ACTION, steps, RATE, 0.9, keep, torch.float64).train(
+                initial, states, actions
+            )
+            for keep in (True, False)
+        ]
+        for kept, forgotten in zip(*(t.tensors() for t in trained), strict=True):
+            assert torch.equal(kept, forgotten)
+
+
+def test_a_second_call_starts_afresh():
+    architecture, initial, states, actions, cotangent = problem("mlp_4")
+    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, 0.9, dtype=torch.float64)
+    unroll.train(initial, states, actions)
+    first = unroll.pull_back(cotangent)
+    unroll.train(initial, states * 2, actions)
+    unroll.pull_back(cotangent)
+    unroll.train(initial, states, actions)
+    for before, after in zip(first, unroll.pull_back(cotangent), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_regression_gradient_equals_autograd():
+    architecture, initial, states, actions, _ = problem("residual")
+    weights = torch.rand(RUNS, PAIRS, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    network = Network(architecture, RUNS, PAIRS, STATE, ACTION, torch.float64)
+    gradient = Parameters.zeros(network.widths, RUNS, dtype=torch.float64, device="cpu")
+    work = network.activations(), network.activations()
+    loss = network.regression_gradient(initial, states, actions, weights, *work, out=gradient)
+
+    leaves = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
+    wanted = (weights * (reference_forward(architecture, leaves, states) - actions) ** 2).mean((1, 2))
+    assert torch.allclose(loss, wanted, rtol=1e-12)
+    for mine, theirs in zip(gradient.tensors(), torch.autograd.grad(wanted.sum(), leaves), strict=True):
+        assert relative(mine, theirs) < 1e-12
+
+
+def test_meta_gradient_is_that_of_the_outer_loss():
+    """The whole chain: synset -> inner loop -> weighted outer loss over two initializations."""
+    architecture = ARCHITECTURES["mlp_2"]
+    settings = DistillSettings(
+        steps=1,
+        snapshot_every=1,
+        inner=InnerSettings(architecture="mlp_2", steps=4),
+        outer=OuterSettings(batch_size=9, initializations=2),
+    )
+    generator = torch.Generator().manual_seed(0)
+    initial = doubled(initialize(architecture, STATE, ACTION, 2, generator))
+    states, actions, outer_states, targets, weights = (
+        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        for shape in ((PAIRS, STATE), (PAIRS, ACTION), (1, 9, STATE), (1, 9, ACTION), (1, 9, 1))
+    )
+    meta = MetaGradient(settings, PAIRS, STATE, ACTION, torch.float64)
+    batch = tuple(tensor.detach() for tensor in (outer_states, targets, weights))
+    loss, *gradients = meta(initial, states.detach(), actions.detach(), batch)
+
+    start = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
+    pairs = states.expand(2, -1, -1), actions.expand(2, -1, -1)
+    trained = reference_training(architecture, start, *pairs, 4, settings.inner.learning_rate, 0.0)
+    wanted = (batch[2] * (reference_forward(architecture, trained, batch[0]) - batch[1]) ** 2).mean()
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-12)
+    for mine, theirs in zip(gradients, torch.autograd.grad(wanted, [states, actions]), strict=True):
+        assert relative(mine, theirs) < 1e-8
+
+
+def test_fresh_policies_are_orthogonal_seeded_and_different():
+    architecture = ARCHITECTURES["mlp_4"]
+    first = initialize(architecture, 17, 6, 2, torch.Generator().manual_seed(0))
+    again = initialize(architecture, 17, 6, 2, torch.Generator().manual_seed(0))
+    assert all(torch.equal(a, b) for a, b in zip(first.tensors(), again.tensors(), strict=True))
+    middle = first.weights[1]  # (R, 256, 256)
+    assert torch.allclose(middle @ middle.mT, 2 * torch.eye(256).expand(2, -1, -1), atol=1e-4)
+    assert not torch.equal(middle[0], middle[1])
+    assert all(not bias.any() for bias in first.biases)

@@ -1,0 +1,46 @@
+"""The benchmarks run and print their tables; what they measure is not looked at."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run(script: str, *options: str) -> str:
+    command = [sys.executable, REPOSITORY / "benchmarks" / script, *options]
+    return subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+
+
+def test_meta_gradient_compares_with_the_plain_way():
+    lines = run("meta_gradient.py", "--pairs", "8", "--steps", "3", "--rounds", "1").splitlines()
+    rows = [line.split() for line in lines if line.split()[:1] in (["float32"], ["reduced"])]
+    assert [(row[0], row[1]) for row in rows] == [(p, r) for p in ("float32", "reduced") for r in "125"] * 2
+    assert all(float(row[-1]) > 0.99 for row in rows), "the cosine between the two gradients"
+
+
+def test_evaluation_compares_with_a_plain_loop():
+    found = run("evaluation.py", "--env", "InvertedPendulum-v5", "--policies", "2", "--episodes", "2", "--rounds", "1")
+    assert re.match(r"InvertedPendulum-v5: 2 policies x 2 episodes, .* ratio [\d.]+; the same returns", found)
+
+
+def test_hours_adds_up():
+    rows = [line.split() for line in run("hours.py", "config.yaml").splitlines()[1:]]
+    assert [row[0] for row in rows] == ["near_expert_step", "outer_step", "snapshot", "environment_step", "total"]
+    # config.yaml: 9 distillations and 3 of the small size, 60 steps each; 3 snapshots each, random selections 1
+    assert rows[1][2] == "720"
+    evaluations = 9 * 3 + 10 + 3 * 1  # standard, the small size
+    assert int(rows[2][2]) == evaluations + 3 * 8 + 9  # networks and optimizers, ensembles
+
+
+def test_grid_runs_every_stage(tmp_path):
+    """Its pretended jobs leave behind all that Snakemake expects of them."""
+    task = {"dataset": {"source": "d4rl", "file": "hopper-medium-v2"}, "near_expert": {"algorithm": "cal_ql"}}
+    grid = tmp_path / "grid.json"
+    grid.write_text(json.dumps({"tasks": {"hopper_medium": task}, "seeds": [0]}))
+    lines = run("grid.py", "--configfile", str(grid), "--cores", "8").splitlines()
+    assert re.fullmatch(r"\d+ jobs, up to 8 side by side", lines[0])
+    rows = ["start (list of rules)", "plan", "run", "plan when all is there"]
+    assert [line[:22].strip() for line in lines[2:]] == rows

@@ -1,0 +1,211 @@
+"""kill -9 at random moments: what is there is whole, and the same command again ends with the bytes of a quiet run."""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from helpers.workflow_copy import WorkflowCopy
+from obdistill.core import artifacts
+from obdistill.core.errors import UserError
+
+KILLS_PER_STAGE = 3
+SETS = {
+    "collect": {"env_id": "Pendulum-v1", "medium_steps": 400, "transitions": 400, "levels": ["medium"]}
+    | {"random_steps": 200, "batch_size": 16, "hidden_sizes": [8]},
+    "dataset": {"source": "collect", "collection": "own", "level": "medium", "reference_returns": [-1200.0, -150.0]},
+    "near-expert": {"algorithm": "td3_bc", "steps": 60, "batch_size": 16, "actor_widths": [8], "critic_widths": [8]},
+    "card": {"episodes": 10},
+    "distill": {"steps": 12, "snapshot_every": 6, "inner": {"steps": 3, "architecture": "mlp_2"}},
+    "evaluate": {"policies": 2, "episodes": 1, "clone": {"steps": 5}},
+    "table": {},
+    "figure": {"dpi": 50},
+    "summary": {},
+}
+COMMANDS = {
+    "collect": "--out own",
+    "dataset": "--task pendulum --collection own --out dataset.npz",
+    "near-expert": "--dataset dataset.npz --out near_expert.safetensors --checkpoint-minutes 0",
+    "card": "--near-expert near_expert.safetensors --out returns.csv",
+    "distill": "--dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
+    "--out synsets/synset.npz --checkpoint-minutes 0",
+    "evaluate": "--pairs synsets/synset.npz --out standard.csv",
+    "table": "--out table_1.csv standard.csv returns.csv",
+    "figure": "--out figure_1.png standard.csv returns.csv",
+    "summary": "--out learning_curves.csv standard.csv returns.csv",
+}
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.workflow", "obdistill.paper.tables.score_tables"])
+
+
+def _stage(folder: Path, name: str) -> None:
+    """Run a stage in this process, which is a fork of one that has imported everything already."""
+    import torch
+
+    from obdistill.cli import main
+
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    with open("said.txt", "a") as said:
+        os.dup2(said.fileno(), 2)
+    main([name, *COMMANDS[name].split(), "--settings", json.dumps(SETS[name])])
+
+
+def run(folder: Path, name: str, seconds: float | None = None) -> tuple[float, bool]:
+    """Run a stage, killed after some seconds if it is still at work; returns how long it took, and if it was killed."""
+    process = _forks.Process(target=_stage, args=(folder, name))
+    began = time.monotonic()
+    process.start()
+    process.join(seconds if seconds is not None else 120)
+    process.kill()
+    process.join()
+    killed = process.exitcode == -signal.SIGKILL
+    assert process.exitcode == 0 or (killed and seconds is not None), (folder / "said.txt").read_text()
+    return time.monotonic() - began, killed
+
+
+def data(folder: Path) -> dict[str, str]:
+    """Hash every file of data; of a sidecar, what does not tell how long it took."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "said.txt"):
+        hidden = path.name.startswith(".")  # a temporary file may hold anything: its writer was killed in the middle
+        if hidden or path.suffix != ".json":
+            found[str(path.relative_to(folder))] = artifacts.sha256(path)
+        elif path.name != "collection.json" and "own" not in path.parts:
+            metadata = artifacts.read_json(path)
+            for key in ("seconds", "seconds_per_step", "metadata_sha256"):
+                metadata.pop(key, None)
+            metadata.get("training", {}).pop("seconds", None)
+            found[str(path.relative_to(folder))] = json.dumps(metadata, sort_keys=True)
+    return found
+
+
+def test_every_stage_survives(tmp_path):
+    rng = random.Random(0)
+    quiet, killed = tmp_path / "quiet", tmp_path / "killed"
+    quiet.mkdir(), killed.mkdir()
+    kills = 0
+    for name in COMMANDS:
+        took, _ = run(quiet, name)
+        expected = data(quiet)
+        hits = 0
+        while hits < KILLS_PER_STAGE:
+            hits += run(killed, name, rng.uniform(0.05, 0.95) * took)[1]
+            for path, content in data(killed).items():
+                # a file without a leading dot in its path is whole; checkpoints come and go
+                if "/." not in f"/{path}" and "checkpoint" not in path:
+                    assert content == expected.get(path), (name, path)
+        run(killed, name)
+        assert data(killed) == expected, name
+        kills += hits
+    assert kills >= 20
+
+
+CONFIG = {
+    "tasks": {"first": {"dataset": {"source": "minari", "id": "obd/first-v0"}}},
+    "objectives": ["random"],
+    "synset_sizes": [8],
+    "seeds": [0, 1],
+    "report": {"tables": ["table_1"], "figures": []},
+}
+# a stage that takes its time, and holds the run's lock as the real ones do
+SLOW = """
+import time
+from obdistill.core import lock
+
+def begin():
+    lock.share()
+    Path("begun").touch()
+    time.sleep(float(Path("slow").read_text()) if Path("slow").exists() else 0)
+"""
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    copy = WorkflowCopy.make(tmp_path / "copy", CONFIG)
+    cli = copy.folder / "src/obdistill/cli.py"
+    text = cli.read_text().replace("def main():\n", f"{SLOW}\n\ndef main():\n    begin()\n")
+    cli.write_text(text)
+    return copy
+
+
+def start(workflow: WorkflowCopy) -> "subprocess.Popen[bytes]":
+    """Start Snakemake in a process group of its own, and wait until it is at work on a job."""
+    (workflow.folder / "slow").write_text("60")
+    environment = {**os.environ, "PYTHONPATH": str(workflow.folder / "src")}
+    command = [sys.executable, "-m", "snakemake", "--cores", "1"]
+    said = workflow.folder / "said.txt"
+    with said.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=workflow.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    deadline = time.monotonic() + 60
+    while not (workflow.folder / "begun").exists():
+        assert process.poll() is None, said.read_text()
+        assert time.monotonic() < deadline, said.read_text()
+        time.sleep(0.1)
+    return process
+
+
+def test_a_killed_run_needs_no_unlocking_and_a_living_one_is_left_alone(workflow):
+    process = start(workflow)
+    try:
+        second = workflow.snakemake()
+        assert second.code != 0
+        assert "obdistill.core.lock: another run is at work in this folder" in second.text
+        assert process.poll() is None
+        assert workflow.snakemake("--dry-run").code == 0
+        os.kill(process.pid, signal.SIGKILL)  # Snakemake alone: its job goes on
+        process.wait()
+        assert "or a job that a killed run left behind" in workflow.snakemake().text
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    (workflow.folder / "slow").unlink()
+    deadline = time.monotonic() + 10  # until the job's last process is gone
+    while (again := workflow.snakemake()).code != 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert again.code == 0, again.text
+    assert "Nothing to be done" in workflow.snakemake().text
+    assert len(list((workflow.folder / "results").rglob("*.npz"))) == 3
+
+
+def test_leftovers_of_a_killed_writer_go_with_the_next_write(tmp_path):
+    path = tmp_path / "data.txt"
+
+    def die(temporary):
+        shutil.copy(temporary, tmp_path / "seen")
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        artifacts.write_atomically(path, die)
+    os.waitpid(child, 0)
+    assert not path.exists()
+    assert len(list(tmp_path.glob(".data.*"))) == 1
+    artifacts.write_text(path, "whole")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["data.txt", "seen"]
+
+
+def test_the_temporary_file_of_a_living_writer_stays(tmp_path):
+    path = tmp_path / "data.txt"
+
+    def write(temporary):
+        artifacts.write_text(path, "other")
+        temporary.write_text("mine")
+
+    artifacts.write_atomically(path, write)
+    assert path.read_text() == "mine"
+    with pytest.raises(UserError, match="cannot be written"):
+        artifacts.write_atomically(path, lambda temporary: temporary.unlink())
+    assert [file.name for file in tmp_path.iterdir()] == ["data.txt"]

@@ -1,0 +1,88 @@
+"""Pages show what the files in the repository say."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def publish():
+    """docs/publish_results.py as a module."""
+    spec = importlib.util.spec_from_file_location("publish_results", ROOT / "docs/publish_results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("page", "folder"), [("README.md", "docs/results"), ("docs/recipe.md", "docs/results/recipe")])
+def test_the_table_of_a_page_is_the_published_one(publish, page, folder):
+    shown = publish.block((ROOT / page).read_text(), "results")
+    assert shown == (ROOT / folder / "table_1.md").read_text()
+    assert "Av-PBC" in shown
+
+
+@pytest.mark.parametrize("name", ["figure_1", "figure_2"])
+def test_figures_of_the_readme_are_the_published_ones(publish, name):
+    shown = publish.block((ROOT / "README.md").read_text(), name)
+    assert shown == publish.figure(name)
+    assert f"(docs/results/{name}.png)" in shown
+
+
+def test_the_paragraph_about_outer_steps_is_that_of_its_file(publish):
+    shown = publish.block((ROOT / "README.md").read_text(), "steps")
+    assert shown == publish.steps_text(pd.read_csv(ROOT / "docs/results/recipe/standin.csv"))
+
+
+def test_the_paragraph_follows_its_file(publish):
+    levels = {400: 30, 700: 33, 3000: 35}
+    rows = [(seed, step, level + seed - 1) for step, level in levels.items() for seed in (0, 2)]
+    scores = pd.DataFrame(rows, columns=["seed", "step", "mean"]).assign(policies=10)
+    text = publish.steps_text(scores)
+    half = 12.7062047  # t(0.975, 1), times the standard error of 1
+    assert text.startswith("**400 outer steps instead of 50,000.**")
+    assert f"scored 30.0 [{30 - half:.1f}, {30 + half:.1f}] (n = 2 seeds) after 400 outer steps and 35.0 [" in text
+    assert "(n = 2 seeds) after 3,000 outer steps (mean" in text
+    assert "33.0" not in text
+    assert "Table 1 has 35.9 for" in text
+    last = publish.steps_text(scores[scores["step"] == 3000])
+    assert last.startswith("**3,000 outer steps instead")
+    assert last.count("n = 2 seeds") == 1
+
+
+def test_publishing_copies_results_and_writes_captions(publish, tmp_path, monkeypatch):
+    source = tmp_path / "results/paper"
+    source.mkdir(parents=True)
+    for name in publish.TABLES:
+        (source / f"{name}.md").write_text(f"cells of {name}\n\nits caption\n")
+    (source / "table_1.csv").write_text("csv")
+    for name in publish.FIGURES:
+        (source / f"{name}.png").write_text("png")
+        (source / f"{name}.json").write_text(json.dumps({"caption": f"caption of {name}"}))
+    start, end = publish.marks("results")
+    figure = publish.marks("figure_2")
+    (tmp_path / "README.md").write_text(f"before\n{start}old\n{end}\n{figure[0]}{figure[1]}\nafter\n")
+    monkeypatch.setattr(publish, "ROOT", tmp_path)
+    publish.publish("default")
+    shown = f"{figure[0]}![Figure 2](docs/results/figure_2.png)\n\n<sub>caption of figure_2</sub>\n{figure[1]}"
+    table = f"{start}cells of table_1\n\nits caption\n{end}"
+    assert (tmp_path / "README.md").read_text() == f"before\n{table}\n{shown}\nafter\n"
+    page = (tmp_path / "docs/results/README.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("## ")][:2] == ["## Table 1", "## Table 2"]
+    for name in publish.FIGURES:
+        assert f"![{name}]({name}.png)\n\ncaption of {name}\n" in page
+        assert (tmp_path / f"docs/results/{name}.png").read_text() == "png"
+
+
+@pytest.mark.parametrize(
+    "page", [str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("[bdr]*/*.md")]]
+)
+def test_links_inside_the_repository_lead_somewhere(page):
+    path = ROOT / page
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []

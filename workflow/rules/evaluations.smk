@@ -1,0 +1,87 @@
+# Evaluations: policies trained from scratch on a synset or on the whole dataset, and the return of each episode.
+rule evaluate:
+    input:
+        pairs=rules.distill.output.synset,
+        code=sources("obdistill.evaluations.stage"),
+    output:
+        returns="results/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.csv",
+        metadata="results/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.json",
+    log:
+        "logs/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.log",
+    benchmark:
+        "timings/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(12 * HOUR),
+    params:
+        settings=experiment.evaluate_settings,
+    message:
+        "Evaluate {wildcards.protocol} on {wildcards.task}: {wildcards.objective}, {wildcards.size} pairs, seed {wildcards.seed}"
+    shell:
+        "obd evaluate --pairs {input.pairs:q} --protocol {wildcards.protocol} --seed {wildcards.seed} "
+        "--settings {params.settings:q} --out {output.returns:q} --log {log:q} --threads {threads} --workers {threads}"
+
+
+rule evaluate_whole_data:
+    input:
+        pairs=rules.dataset.output.dataset,
+        code=sources("obdistill.evaluations.stage"),
+    output:
+        returns="results/evaluations/{task}/bc_whole/whole_data.csv",
+        metadata="results/evaluations/{task}/bc_whole/whole_data.json",
+    log:
+        "logs/evaluations/{task}/bc_whole/whole_data.log",
+    benchmark:
+        "timings/evaluations/{task}/bc_whole/whole_data.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(DAY),
+    params:
+        settings=experiment.whole_data_settings,
+    message:
+        "Behavior cloning on all of {wildcards.task}"
+    shell:
+        "obd evaluate --pairs {input.pairs:q} --protocol whole_data "
+        "--settings {params.settings:q} --out {output.returns:q} --log {log:q} --threads {threads} --workers {threads}"
+
+
+rule cost:
+    input:
+        dataset=rules.dataset.output.dataset,
+        synset=lambda wildcards: paths(rules.distill.output.synset, experiment.cost_synset(wildcards)),
+        code=sources("obdistill.evaluations.cost"),
+    output:
+        costs="results/evaluations/{task}/cost.csv",
+        metadata="results/evaluations/{task}/cost.json",
+    log:
+        "logs/evaluations/{task}/cost.log",
+    benchmark:
+        "timings/evaluations/{task}/cost.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(DAY),
+    params:
+        settings=experiment.cost_settings,
+    message:
+        "Cost of training on {wildcards.task}"
+    shell:
+        "obd cost --dataset {input.dataset:q} --synset {input.synset:q} --settings {params.settings:q} "
+        "--out {output.costs:q} --log {log:q} --threads {threads}"
+
+
+rule evaluations:
+    input:
+        [paths(file, experiment.evaluations()) for file in rules.evaluate.output],
+        [paths(file, experiment.whole_data()) for file in rules.evaluate_whole_data.output],
+        [paths(file, experiment.costs()) for file in rules.cost.output],
+    message:
+        "All evaluations are there"

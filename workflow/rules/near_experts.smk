@@ -1,0 +1,62 @@
+# Near-experts: a policy and critics made from a task's dataset, and their evaluation card.
+rule near_expert:
+    input:
+        dataset=rules.dataset.output.dataset,
+        files=experiment.near_expert_files,
+        code=experiment.near_expert_code,
+    output:
+        near_expert="results/near_experts/{task}/near_expert.safetensors",
+        metadata="results/near_experts/{task}/near_expert.json",
+    log:
+        "logs/near_experts/{task}/near_expert.log",
+    # no benchmark: Snakemake keeps a rule that has one out of its cache (--cache); the .json has the seconds
+    # most of the rest waits for it
+    priority: 10
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(3 * DAY),
+        gpu=0,
+        device="cpu",
+    params:
+        settings=experiment.near_expert_settings,
+    message:
+        "Near-expert of {wildcards.task}"
+    shell:
+        "obd near-expert --dataset {input.dataset:q} --settings {params.settings:q} "
+        "--out {output.near_expert:q} --log {log:q} --threads {threads} --device {resources.device}"
+
+
+rule card:
+    input:
+        near_expert=rules.near_expert.output.near_expert,
+        code=sources("obdistill.evaluations.near_expert"),
+    output:
+        returns="results/near_experts/{task}/returns.csv",
+        metadata="results/near_experts/{task}/returns.json",
+    log:
+        "logs/near_experts/{task}/card.log",
+    benchmark:
+        "timings/near_experts/{task}/card.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(HOUR),
+    params:
+        settings=experiment.card_settings,
+    message:
+        "Evaluate the near-expert of {wildcards.task}"
+    shell:
+        "obd card --near-expert {input.near_expert:q} --settings {params.settings:q} "
+        "--out {output.returns:q} --log {log:q} --threads {threads}"
+
+
+rule near_experts:
+    input:
+        [paths(file, experiment.near_experts()) for file in [*rules.near_expert.output, *rules.card.output]],
+    message:
+        "All near-experts and their cards are there"

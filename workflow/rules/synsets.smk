@@ -1,0 +1,76 @@
+# Synsets: distilled from a dataset by an objective, or selected at random.
+# whoever can do with a selection needs no near-expert, no GPU and no days
+ruleorder: select > distill
+
+
+rule select:
+    input:
+        dataset=rules.dataset.output.dataset,
+        code=sources("obdistill.synsets.stage"),
+    output:
+        synset="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.npz",
+        metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.json",
+        metrics="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.csv",
+        metrics_metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.json",
+    log:
+        "logs/synsets/{task}/{objective}/n{size}/seed{seed}.log",
+    benchmark:
+        "timings/synsets/{task}/{objective}/n{size}/seed{seed}.tsv"
+    wildcard_constraints:
+        objective=RANDOM,
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(20 * MINUTE),
+    message:
+        "Random synset of {wildcards.task}: {wildcards.size} pairs, seed {wildcards.seed}"
+    shell:
+        "obd distill --dataset {input.dataset:q} --objective {wildcards.objective} --size {wildcards.size} "
+        "--seed {wildcards.seed} --out {output.synset:q} --log {log:q} --threads {threads}"
+
+
+rule distill:
+    input:
+        dataset=rules.dataset.output.dataset,
+        near_expert=branch(
+            experiment.needs_near_expert,
+            then=rules.near_expert.output.near_expert,
+        ),
+        code=sources("obdistill.synsets.stage"),
+    output:
+        synset="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.npz",
+        metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.json",
+        metrics="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.csv",
+        metrics_metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.json",
+    log:
+        "logs/synsets/{task}/{objective}/n{size}/seed{seed}.log",
+    benchmark:
+        "timings/synsets/{task}/{objective}/n{size}/seed{seed}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(3 * DAY),
+        gpu=0,
+        device="cpu",
+        checkpoint_minutes=3,
+    params:
+        settings=experiment.distill_settings,
+        near_expert=lambda wildcards, input: input.near_expert and f"--near-expert {input.near_expert}",
+    message:
+        "Synset of {wildcards.task}: {wildcards.objective}, {wildcards.size} pairs, seed {wildcards.seed}"
+    shell:
+        "obd distill --dataset {input.dataset:q} {params.near_expert} --objective {wildcards.objective} "
+        "--size {wildcards.size} --seed {wildcards.seed} --settings {params.settings:q} "
+        "--out {output.synset:q} --log {log:q} --threads {threads} --device {resources.device} "
+        "--checkpoint-minutes {resources.checkpoint_minutes}"
+
+
+rule synsets:
+    input:
+        [paths(file, experiment.synsets()) for file in rules.distill.output],
+    message:
+        "All synsets are there"

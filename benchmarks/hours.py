@@ -20,12 +20,12 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
     for task in config.tasks.values():
         work["near_expert_step"].append(getattr(task.near_expert and task.near_expert.root, "steps", 0))
     for job in experiment.synsets():
-        distill = config.distill_settings(job["task"], job["objective"])
-        work["outer_step"].append((job["objective"] != RANDOM) * distill.steps * distill.outer.initializations)
+        distill = config.distill_settings(job["task"], job["method"])
+        work["outer_step"].append((job["method"] != RANDOM) * distill.steps * distill.outer.initializations)
     for job in experiment.evaluations():
-        evaluate = config.evaluate_settings(job["task"], job["objective"], job["protocol"], job["size"])
-        steps = config.distill_settings(job["task"], job["objective"]).snapshot_steps()
-        snapshots = 1 if job["objective"] == RANDOM else len(steps[-(evaluate.last_snapshots or 0) :])
+        evaluate = config.evaluate_settings(job["task"], job["method"], job["protocol"], job["size"])
+        steps = config.distill_settings(job["task"], job["method"]).snapshot_steps()
+        snapshots = 1 if job["method"] == RANDOM else len(steps[-(evaluate.last_snapshots or 0) :])
         work["snapshot"].append(snapshots)
         players = 1 if evaluate.ensemble else evaluate.policies
         work["environment_step"].append(snapshots * players * evaluate.episodes * EPISODE)

@@ -26,13 +26,13 @@ from obdistill.synsets.stage import DistillSettings, InnerSettings, MetaGradient
 STATE, ACTION, BATCH = 17, 6, 2560  # HalfCheetah, and the paper's outer batch
 
 
-def flops(n_pairs: int, steps: int) -> float:
+def flops(size: int, steps: int) -> float:
     """Floating-point operations of the matrix products of one outer step and run."""
     widths = ARCHITECTURES["mlp_4"].widths(STATE, ACTION)
     layers = [i * o for i, o in itertools.pairwise(widths)]
     forward = sum(layers) * 3 - layers[0]  # value, weight gradient, and all but the first input gradient
     reverse = sum(layers) * 6 - layers[0]  # the first layer has no tangent of its input
-    return 2.0 * (n_pairs * steps * (forward + reverse) + BATCH * forward)
+    return 2.0 * (size * steps * (forward + reverse) + BATCH * forward)
 
 
 def plain_step(module: nn.Sequential, initial: Parameters, states: Tensor, actions: Tensor, batch, steps: int):
@@ -78,7 +78,7 @@ def median_times(contestants: dict[str, Callable[[], object]], rounds: int) -> d
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def case(n_pairs: int, steps: int, runs: int, precision: Precision = "float32") -> tuple[MetaGradient, tuple]:
+def case(size: int, steps: int, runs: int, precision: Precision = "float32") -> tuple[MetaGradient, tuple]:
     """Make an engine and its inputs."""
     generator = torch.Generator().manual_seed(0)
     settings = DistillSettings(
@@ -86,10 +86,10 @@ def case(n_pairs: int, steps: int, runs: int, precision: Precision = "float32") 
         outer=OuterSettings(batch_size=BATCH, initializations=runs),
         precision=precision,
     )
-    engine = MetaGradient(settings, n_pairs, STATE, ACTION)
+    engine = MetaGradient(settings, size, STATE, ACTION)
     initial = initialize(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
-    states = torch.randn(n_pairs, STATE, generator=generator)
-    actions = torch.rand(n_pairs, ACTION, generator=generator) * 2 - 1
+    states = torch.randn(size, STATE, generator=generator)
+    actions = torch.rand(size, ACTION, generator=generator) * 2 - 1
     batch = (
         torch.randn(1, BATCH, STATE, generator=generator),
         torch.rand(1, BATCH, ACTION, generator=generator) * 2 - 1,
@@ -111,18 +111,18 @@ def product_speed(runs: int, precision: Precision, rounds: int) -> float:
         return 50 * runs * 2 * 256**3 / median_times({"bmm": many}, rounds)["bmm"] / 1e9
 
 
-def compare(n_pairs: int, steps: int, rounds: int, threads: int) -> None:
+def compare(size: int, steps: int, rounds: int, threads: int) -> None:
     """Print the ratio plain / engine; one engine at a time takes turns with the plain way."""
     torch.set_num_threads(threads)
     module = nn.Sequential(
         *(nn.Linear(STATE, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()),
         *(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, ACTION), nn.Tanh()),
     )
-    print(f"\n{threads} thread(s), {n_pairs} pairs, {steps} inner steps; seconds per run, medians of {rounds} rounds")
+    print(f"\n{threads} thread(s), {size} pairs, {steps} inner steps; seconds per run, medians of {rounds} rounds")
     columns = ("precision", "runs", "plain", "engine", "ratio", "GFLOP/s", "products", "cosine")
     print(" ".join(f"{column:>9}" for column in columns))
     for precision, runs in itertools.product(get_args(Precision)[1:], (1, 2, 5)):
-        engine, inputs = case(n_pairs, steps, runs, precision)
+        engine, inputs = case(size, steps, runs, precision)
         plain = functools.partial(plain_step, module, inputs[0][:1], *inputs[1:], steps)
         times = median_times({"plain": plain, "engine": lambda e=engine, i=inputs: e(*i)}, rounds)
         each = times["engine"] / runs
@@ -132,7 +132,7 @@ def compare(n_pairs: int, steps: int, rounds: int, threads: int) -> None:
             for run in range(runs)
         )
         found = torch.cat([g.flatten() for g in engine(*inputs)[1:]])
-        speed = flops(n_pairs, steps) / each / 1e9, product_speed(runs, precision, rounds)
+        speed = flops(size, steps) / each / 1e9, product_speed(runs, precision, rounds)
         cosine = torch.cosine_similarity(found, wanted, dim=0).item()
         print(
             f"{precision:>9} {runs:9} {times['plain']:9.3f} {each:9.3f} {times['plain'] / each:9.2f} "
@@ -144,13 +144,13 @@ def sweep(rounds: int) -> None:
     """Print seconds per outer step and run over sizes."""
     print(f"\nseconds per outer step and run, float32, medians of {rounds} rounds")
     print(f"{'threads':>7} {'runs':>5} {'pairs':>6} " + " ".join(f"{f'T={t}':>8}" for t in (20, 50, 100)))
-    for threads, runs, n_pairs in itertools.product((1, 2), (1, 2, 5), (16, 64, 256)):
+    for threads, runs, size in itertools.product((1, 2), (1, 2, 5), (16, 64, 256)):
         torch.set_num_threads(threads)
         cells = []
         for steps in (20, 50, 100):
-            engine, inputs = case(n_pairs, steps, runs)
+            engine, inputs = case(size, steps, runs)
             cells.append(median_times({"engine": lambda e=engine, i=inputs: e(*i)}, rounds)["engine"] / runs)
-        print(f"{threads:7} {runs:5} {n_pairs:6} " + " ".join(f"{cell:8.4f}" for cell in cells))
+        print(f"{threads:7} {runs:5} {size:6} " + " ".join(f"{cell:8.4f}" for cell in cells))
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ def steps_text(scores: pd.DataFrame) -> str:
     printed = paper.numbers()[1, "av_pbc", "halfcheetah-medium-replay"]
     return (
         f"**{shown[0]:,} outer steps instead of {theirs:,}.** The recipe here (Adam, a falling rate, weight decay, "
-        f"averaged snapshots, one setting for all objectives) scored {' and '.join(found)} (mean [95 % Student-t "
+        f"averaged snapshots, one setting for all methods) scored {' and '.join(found)} (mean [95 % Student-t "
         "interval]): Av-PBC with 256 pairs on rollouts of the paper's medium-replay HalfCheetah near-expert "
         "([docs/recipe.md](docs/recipe.md)). The paper's Table 1 has "
         f"{printed} for D4RL's medium-replay data, by SGD in {theirs:,}.\n"

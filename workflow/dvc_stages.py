@@ -15,7 +15,7 @@ HEADER = """\
 # date inside it. `persist: true` leaves the old results in place for it to compare; DVC would delete them first.
 """
 # which jobs there are
-GRID = ["tasks", "objectives", "variants", "synset_sizes", "size_study", "seeds", "random_seeds"]
+GRID = ["tasks", "methods", "variants", "sizes", "size_study", "seeds", "random_seeds"]
 # every stage's jobs are made by these: an edit runs Snakemake, which then decides
 WORKFLOW = [
     "Snakefile",
@@ -34,10 +34,10 @@ STAGES = {
         ["data"],
     ),
     "near_experts": (
-        "policies and critics, and their evaluation",
-        ["tasks", "card"],
+        "policies and critics",
+        ["tasks"],
         ["near_experts"],
-        ["near_experts.stage", "evaluations.near_expert"],
+        ["near_experts.stage"],
         ["data", "results/datasets"],
     ),
     "synsets": (
@@ -49,17 +49,17 @@ STAGES = {
     ),
     "evaluations": (
         "returns of policies trained on the synsets and on whole datasets",
-        [*GRID, "evaluate", "protocols", "whole_data", "cost_repeats", "overrides"],
+        [*GRID, "evaluate", "near_expert_evaluation", "protocols", "whole_data", "cost_repeats", "overrides"],
         ["evaluations"],
-        ["evaluations.stage", "evaluations.cost"],
-        ["results/datasets", "results/synsets"],
+        ["evaluations.stage", "evaluations.near_expert", "evaluations.cost"],
+        ["results/datasets", "results/near_experts", "results/synsets"],
     ),
     "paper": (
         "tables, figures and a summary of them",
         [*GRID, "protocols", "whole_data", "cost_repeats", "report"],
         ["paper", "report"],
         ["paper.tables.score_tables", "paper.figures.figures", "paper.summary"],
-        ["src/obdistill/paper/numbers.csv", "results/evaluations", "results/near_experts", "results/synsets"],
+        ["src/obdistill/paper/numbers.csv", "results/evaluations", "results/synsets"],
     ),
 }
 CURVES = "results/paper/learning_curves.csv"

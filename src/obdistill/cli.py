@@ -13,7 +13,7 @@ STAGES = {
     "collect": ("obdistill.datasets.collect", "Train SAC and record datasets by D4RL's protocol."),
     "dataset": ("obdistill.datasets.stage", "Bring a Minari or D4RL dataset into the project's form."),
     "near-expert": ("obdistill.near_experts.stage", "Train or import a near-expert policy and its critics."),
-    "card": (
+    "evaluate-near-expert": (
         "obdistill.evaluations.near_expert",
         "Evaluate a near-expert: returns, and Q against Monte-Carlo returns.",
     ),

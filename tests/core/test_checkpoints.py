@@ -27,7 +27,13 @@ def dataset(tmp_path_factory):
 
 
 def settings(algorithm, **changes):
-    small = {"algorithm": algorithm, "steps": 12, "batch_size": 8, "actor_widths": [8], "critic_widths": [8]}
+    small = {
+        "algorithm": algorithm,
+        "steps": 12,
+        "batch_size": 8,
+        "actor_hidden_widths": [8],
+        "critic_hidden_widths": [8],
+    }
     return parse(NearExpertSettings, {**small, **CASES[algorithm], **changes}, "test")
 
 

@@ -20,7 +20,7 @@ TINY = {
     "medium_steps": 120,
     "expert_steps": 160,
     "transitions": 70,
-    "hidden_sizes": [8],
+    "hidden_widths": [8],
     "batch_size": 4,
     "random_steps": 20,
     "reference_returns": [5.0, 1000.0],

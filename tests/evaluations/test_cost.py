@@ -10,12 +10,12 @@ from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.datasets.transitions import write_dataset
 from obdistill.evaluations import cost
-from obdistill.evaluations.stage import CloneSettings
+from obdistill.evaluations.stage import BcSettings
 from obdistill.synsets.stage import DistillSettings, distill
 
 SETTINGS = cost.CostSettings(
-    whole_data=CloneSettings(architecture="mlp_2", optimizer="adam", learning_rate=1e-3, steps=7, batch_size=16),
-    synset=CloneSettings(architecture="mlp_2", steps=5),
+    whole_data=BcSettings(architecture="mlp_2", optimizer="adam", learning_rate=1e-3, steps=7, batch_size=16),
+    synset=BcSettings(architecture="mlp_2", steps=5),
     repeats=3,
 )
 
@@ -32,7 +32,7 @@ def test_a_row_for_each_of_dataset_and_synset(tmp_path, inputs):
     cost.measure(*inputs, SETTINGS, tmp_path / "again.csv")
     table, metadata = artifacts.read_table(tmp_path / "cost.csv", "cost")
     assert table["data"].tolist() == ["whole_data", "synset"]
-    assert table["n_pairs"].tolist() == [60, 8]
+    assert table["size"].tolist() == [60, 8]
     assert table["steps"].tolist() == [7, 5]
     assert table["batch_size"].tolist() == [16, 8]
     assert table["megabytes"].tolist() == pytest.approx([60 * 4 * 4 / 1e6, 8 * 4 * 4 / 1e6])  # 3 states + 1 action

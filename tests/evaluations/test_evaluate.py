@@ -15,7 +15,7 @@ from obdistill.core.seeding import torch_generator
 from obdistill.core.settings import load_yaml
 from obdistill.core.units import Normalizer
 from obdistill.evaluations.rollout import _parts, record, rollout
-from obdistill.evaluations.stage import CloneSettings, EvaluateSettings, TrainedPolicies, clone, evaluate
+from obdistill.evaluations.stage import BcSettings, EvaluateSettings, TrainedPolicies, clone, evaluate
 from obdistill.experiment.config import Config
 from obdistill.policies.network import ARCHITECTURES, initialize
 from obdistill.synsets.stage import DistillSettings, distill
@@ -50,7 +50,7 @@ def as_module(parameters, run: int) -> torch.nn.Sequential:
 )
 def test_cloning_equals_a_module_trained_by_torch_optim(settings, make):
     states, actions = pairs()
-    found = clone(states, actions, CloneSettings(architecture="mlp_3", steps=12, **settings), 2, 5)
+    found = clone(states, actions, BcSettings(architecture="mlp_3", steps=12, **settings), 2, 5)
     initial = initialize(ARCHITECTURES["mlp_3"], 3, 1, 2, torch_generator(5, "initialisation"))
     for run in range(2):
         module = as_module(initial, run)
@@ -87,7 +87,7 @@ def test_the_optimizers_of_table_2_are_those_of_torch(name, protocol, make):
         optimizer.zero_grad()
         torch.nn.functional.mse_loss(module(states), actions).backward()
         optimizer.step()
-    standard = config.evaluate.clone.model_copy(update={"architecture": "mlp_2", "steps": 12})
+    standard = config.evaluate.bc.model_copy(update={"architecture": "mlp_2", "steps": 12})
     found, plain = (as_module(clone(states, actions, chosen, 1, 5), 0) for chosen in (short, standard))
     for mine, theirs in zip(found.parameters(), module.parameters(), strict=True):
         assert torch.allclose(mine, theirs, atol=2e-5)
@@ -110,7 +110,7 @@ def test_an_ensemble_acts_by_the_mean_of_its_members():
 
 def test_minibatches_are_seeded_and_learn():
     states, actions = pairs(200)
-    settings = CloneSettings(architecture="mlp_2", optimizer="adam", learning_rate=3e-3, steps=200, batch_size=32)
+    settings = BcSettings(architecture="mlp_2", optimizer="adam", learning_rate=3e-3, steps=200, batch_size=32)
     first, again, other = (clone(states, actions, settings, 1, seed) for seed in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(first.tensors(), again.tensors(), strict=True))
     assert not torch.equal(first.weights[0], other.weights[0])
@@ -121,7 +121,7 @@ def test_minibatches_are_seeded_and_learn():
 def test_diverging_training_names_the_setting():
     states, actions = pairs()
     with pytest.raises(UserError, match=r"clone\.learning_rate: 1e\+30"):
-        clone(states, actions, CloneSettings(architecture="mlp_2", learning_rate=1e30, steps=5), 1, 0)
+        clone(states, actions, BcSettings(architecture="mlp_2", learning_rate=1e30, steps=5), 1, 0)
 
 
 @dataclass(frozen=True)
@@ -232,18 +232,18 @@ def test_recording_keeps_every_step_of_every_episode():
 
 def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
     dataset, _ = write_small_inputs(tmp_path)
-    settings = EvaluateSettings(clone=CloneSettings(architecture="mlp_2", steps=5), policies=2, episodes=3)
+    settings = EvaluateSettings(clone=BcSettings(architecture="mlp_2", steps=5), policies=2, episodes=3)
     distill(dataset, None, "random", 8, 4, DistillSettings(), tmp_path / "synset.npz")
     for name in ("a.csv", "b.csv"):
         evaluate(tmp_path / "synset.npz", "standard", 7, settings, tmp_path / name)
     assert artifacts.sha256(tmp_path / "a.csv") == artifacts.sha256(tmp_path / "b.csv")
     table, metadata = artifacts.read_table(tmp_path / "a.csv", "returns")
     assert list(table) == [
-        *("task", "objective", "n_pairs", "seed", "protocol", "step", "policy", "policy_seed"),
+        *("task", "method", "size", "seed", "protocol", "step", "policy", "policy_seed"),
         *("episode", "env_seed", "return", "length", "score"),
     ]
     assert len(table) == 6
-    assert table[["task", "objective", "n_pairs", "seed", "protocol", "step"]].drop_duplicates().values.tolist() == [
+    assert table[["task", "method", "size", "seed", "protocol", "step"]].drop_duplicates().values.tolist() == [
         ["pendulum", "random", 8, 4, "standard", 0]
     ]
     assert table["env_seed"].nunique() == 6
@@ -255,9 +255,7 @@ def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
 
 def test_an_ensemble_is_one_policy_in_the_table(tmp_path):
     write_small_inputs(tmp_path)
-    settings = EvaluateSettings(
-        clone=CloneSettings(architecture="mlp_2", steps=5), policies=3, episodes=2, ensemble=True
-    )
+    settings = EvaluateSettings(clone=BcSettings(architecture="mlp_2", steps=5), policies=3, episodes=2, ensemble=True)
     evaluate(tmp_path / "dataset.npz", "ensemble", 7, settings, tmp_path / "ensemble.csv")
     table, metadata = artifacts.read_table(tmp_path / "ensemble.csv", "returns")
     assert table["policy"].tolist() == [0, 0]
@@ -272,9 +270,9 @@ def test_an_ensemble_is_one_policy_in_the_table(tmp_path):
 
 def test_a_whole_dataset_is_evaluated_like_a_synset(tmp_path):
     dataset, _ = write_small_inputs(tmp_path)
-    training = CloneSettings(architecture="mlp_2", optimizer="adam", learning_rate=1e-3, steps=5, batch_size=16)
+    training = BcSettings(architecture="mlp_2", optimizer="adam", learning_rate=1e-3, steps=5, batch_size=16)
     settings = EvaluateSettings(clone=training, policies=1, episodes=2)
     evaluate(dataset, "whole_data", 0, settings, tmp_path / "whole.csv")
     table = pd.read_csv(tmp_path / "whole.csv")
-    assert table["objective"].tolist() == ["bc_whole"] * 2
-    assert table["n_pairs"].tolist() == [60] * 2
+    assert table["method"].tolist() == ["bc_whole"] * 2
+    assert table["size"].tolist() == [60] * 2

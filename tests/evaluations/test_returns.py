@@ -27,12 +27,12 @@ def changed(path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.drop(columns="score"), "returns.csv: lacks the column 'score'; needed: task,objective,"),
+        (lambda f: f.drop(columns="score"), "returns.csv: lacks the column 'score'; needed: task,method,"),
         (lambda f: f.iloc[:0], "returns.csv: holds no episode"),
         (lambda f: f.assign(score=[1, None, 1, 1]), "returns.csv: row 2: score is nan; a finite number is needed"),
         (lambda f: f.assign(score=[1, 1, 1, float("inf")]), "returns.csv: row 4: score is inf"),
         (lambda f: f.assign(score=["1", "1", "high", "1"]), "returns.csv: row 3: score is high"),
-        (lambda f: f.assign(objective="magic"), "returns.csv: objective: 'magic' is unknown; allowed: random, dbc"),
+        (lambda f: f.assign(method="magic"), "returns.csv: method: 'magic' is unknown; allowed: random, dbc"),
         (lambda f: f.assign(task=["a", "a", "b", "b"]), "returns.csv: holds the tasks a and b"),
         (lambda f: pd.concat([f, f]), "returns.csv: task hopper_medium, .* episode 0 stands in two of the files, or"),
     ],
@@ -66,30 +66,30 @@ def test_one_task_in_two_environments(tmp_path):
 
 def test_select_keeps_whole_dataset_rows_whatever_their_size(tmp_path):
     paths = [
-        write_returns(tmp_path / "16.csv", 1, n_pairs=16),
-        write_returns(tmp_path / "256.csv", 2, n_pairs=256),
-        write_returns(tmp_path / "whole.csv", 3, objective="bc_whole", n_pairs=9999, protocol="whole_data"),
+        write_returns(tmp_path / "16.csv", 1, size=16),
+        write_returns(tmp_path / "256.csv", 2, size=256),
+        write_returns(tmp_path / "whole.csv", 3, method="bc_whole", size=9999, protocol="whole_data"),
         write_returns(tmp_path / "ensemble.csv", 4, protocol="ensemble"),
     ]
     episodes, _ = read_returns(paths)
     main = Selection(where={"protocol": ("standard", "whole_data")})
     kept = select(episodes, main, 256)
     assert sorted(kept["score"].unique()) == [2, 3]
-    with pytest.raises(UserError, match="no episode in the files given has protocol in standard and n_pairs 5"):
-        select(episodes[episodes["objective"] == "av_pbc"], Selection(where={"protocol": ("standard",)}), 5)
+    with pytest.raises(UserError, match="no episode in the files given has protocol in standard and size 5"):
+        select(episodes[episodes["method"] == "av_pbc"], Selection(where={"protocol": ("standard",)}), 5)
     assert set(select(episodes, Selection(without={"protocol": ("ensemble",)}), 256)["score"]) == {2, 3}
 
 
 def test_select_compares_only_what_there_is_to_compare(tmp_path):
     paths = [
-        write_returns(tmp_path / "16.csv", 1, n_pairs=16),
-        write_returns(tmp_path / "256.csv", 2, n_pairs=256),
+        write_returns(tmp_path / "16.csv", 1, size=16),
+        write_returns(tmp_path / "256.csv", 2, size=256),
         write_returns(tmp_path / "other.csv", 3, task="ant_medium"),
         write_returns(tmp_path / "ensemble.csv", 4, protocol="ensemble", members=7),
     ]
     episodes, _ = read_returns(paths)
     assert dict(zip(episodes["score"], episodes["members"], strict=True)) == {1: 1, 2: 1, 3: 1, 4: 7}
-    sizes = Selection(where={"protocol": ("standard",)}, compares="n_pairs")
+    sizes = Selection(where={"protocol": ("standard",)}, compares="size")
     assert set(select(episodes, sizes, 256)["score"]) == {1, 2}
     assert set(select(episodes, Selection(compares="protocol"), 256)["score"]) == {2, 4}
     with pytest.raises(UserError, match="no episode in the files given has protocol in standard and more than one n_p"):
@@ -100,7 +100,7 @@ def test_select_compares_only_what_there_is_to_compare(tmp_path):
     ("other", "message"),
     [
         ({"protocol": "ensemble"}, r"av_pbc: protocol is ensemble and standard in the files given"),
-        ({"n_pairs": 16}, r"n_pairs is 16 and 256 in the files given, .* choose one with --set n_pairs=N"),
+        ({"size": 16}, r"size is 16 and 256 in the files given, .* choose one with --set size=N"),
         (
             {"seed": 1, "steps": (20,)},
             r"two\.csv: .* seed 1 was evaluated at other steps than seed 0 .*20.* against .*10",

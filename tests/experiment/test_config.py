@@ -97,14 +97,14 @@ def test_every_key_has_a_comment(name):
 
 
 def test_the_fast_configuration_changes_the_distillation_only():
-    """Whatever the task and the objective, it is the default recipe; the rest is the paper's."""
+    """Whatever the task and the method, it is the default recipe; the rest is the paper's."""
     files = [REPOSITORY / "config/paper.yaml", REPOSITORY / "config/fast.yaml"]
     theirs, ours = (Experiment.load(chosen).config for chosen in (files[:1], files))
     default = DistillSettings(steps=500, snapshot_every=50).model_dump()
     for task in ours.tasks:
         assert ours.whole_data_settings(task) == theirs.whole_data_settings(task)
-        for objective in ours.objectives:
-            assert ours.distill_settings(task, objective).model_dump() == default
+        for method in ours.methods:
+            assert ours.distill_settings(task, method).model_dump() == default
     same = {"distill": None, "overrides": ()}
     assert ours.model_copy(update=same) == theirs.model_copy(update=same)
 
@@ -131,13 +131,13 @@ def test_costs_need_whole_data():
 
 
 def test_protocols_are_laid_over_overrides():
-    protocols = {"big": {"objectives": ["pbc"], "evaluate": {"episodes": 3, "clone": {"architecture": "mlp_6"}}}}
-    overrides = [{"tasks": "own", "evaluate": {"episodes": 7, "clone": {"steps": 9}}}]
+    protocols = {"big": {"methods": ["pbc"], "evaluate": {"episodes": 3, "bc": {"architecture": "mlp_6"}}}}
+    overrides = [{"tasks": "own", "evaluate": {"episodes": 7, "bc": {"steps": 9}}}]
     config = Config.parse({**GOOD, "protocols": protocols, "overrides": overrides}, "good.yaml")
     settings = config.evaluate_settings("own", "pbc", "big")
-    assert (settings.episodes, settings.clone.steps, settings.clone.architecture) == (3, 9, "mlp_6")
+    assert (settings.episodes, settings.bc.steps, settings.bc.architecture) == (3, 9, "mlp_6")
     assert config.evaluate_settings("own", "pbc").episodes == 7
-    assert config.evaluate_settings("hopper", "pbc", "big").clone.steps == 100
+    assert config.evaluate_settings("hopper", "pbc", "big").bc.steps == 100
     assert config.protocols_of("pbc", 256) == ["standard", "big"]
     assert config.protocols_of("dbc", 256) == ["standard"]
 
@@ -145,9 +145,9 @@ def test_protocols_are_laid_over_overrides():
 def test_the_papers_settings():
     config = Config.parse(load_yaml(REPOSITORY / "config/paper.yaml"), "paper.yaml")
     steps = {
-        (task.split("_")[0], objective): config.distill_settings(task, objective).steps
+        (task.split("_")[0], method): config.distill_settings(task, method).steps
         for task in config.tasks
-        for objective in ("dbc", "pbc", "av_pbc")
+        for method in ("dbc", "pbc", "av_pbc")
     }
     assert steps == {
         **{("halfcheetah", "dbc"): 200_000, ("halfcheetah", "pbc"): 200_000, ("halfcheetah", "av_pbc"): 50_000},
@@ -165,7 +165,7 @@ def test_help_says_what_is_allowed():
     lines = {line.split()[0]: line.partition("  (")[2].partition(")  ")[0] for line in describe(DistillSettings)}
     assert lines["steps"] == "default 1000; >= 1"
     assert lines["outer.optimizer"] == 'default "adam"; one of sgd, adam'
-    assert lines["outer.average"] == "default 0.15; >= 0; <= 1"
+    assert lines["outer.averaging"] == "default 0.15; >= 0; <= 1"
     assert lines["outer.clip"] == "default null; > 0"
     assert "level  (required; one of random, medium, " in "\n".join(describe(DatasetSettings))
     assert 'levels  (default ["random", ' in "\n".join(describe(CollectSettings))

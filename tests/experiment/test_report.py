@@ -8,7 +8,7 @@ import pytest
 
 from helpers.workflow_copy import CONFIG, WorkflowCopy, write_inputs
 
-FIGURES = {**CONFIG, "report": {"tables": ["table_1"], "figures": ["figure_1"]}, "objectives": ["dbc"], "seeds": [0]}
+FIGURES = {**CONFIG, "report": {"tables": ["table_1"], "figures": ["figure_1"]}, "methods": ["dbc"], "seeds": [0]}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_the_report_shows_results_with_captions_from_their_files(page):
     for name in ("table_1.csv", "table_1.html", "figure_1.png", "figure_1.pdf"):
         assert page.count(f'"name": "{name}"') == 1, name
     # the caption as it was written, not as markup
-    assert page.count("<p>Said *of* n_pairs</p>") == 4
+    assert page.count("<p>Said *of* size</p>") == 4
     assert page.count("<p>Files it was made from: 3.</p>") == 4
 
 

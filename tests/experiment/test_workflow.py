@@ -122,67 +122,75 @@ def experiment(**config):
 
 def test_jobs():
     jobs = experiment(
-        objectives=["random", "pbc"],
-        synset_sizes=[16, 256],
+        methods=["random", "pbc"],
+        sizes=[16, 256],
         seeds=[0],
         random_seeds=[0, 1, 2],
-        report={"table": {"n_pairs": 16}, "figure": {"n_pairs": 16}},
+        report={"table": {"size": 16}, "figure": {"size": 16}},
     )
     assert len(jobs.synsets()) == 3 * 2 * (1 + 3)
-    assert {"task": "file", "objective": "random", "size": 16, "seed": 2} in jobs.synsets()
-    assert {"task": "file", "objective": "pbc", "size": 16, "seed": 2} not in jobs.synsets()
+    assert {"task": "file", "method": "random", "size": 16, "seed": 2} in jobs.synsets()
+    assert {"task": "file", "method": "pbc", "size": 16, "seed": 2} not in jobs.synsets()
     assert jobs.whole_data() == []
     assert jobs.counts() == {
-        **{"collect": 0, "dataset": 3, "near_expert": 3, "card": 3, "select": 18, "distill": 6, "evaluate": 24},
+        **{
+            "collect": 0,
+            "dataset": 3,
+            "near_expert": 3,
+            "evaluate_near_expert": 3,
+            "select": 18,
+            "distill": 6,
+            "evaluate": 24,
+        },
         **{"evaluate_whole_data": 0, "cost": 0, "table": 3, "figure": 6, "summary": 1},
     }
 
 
 def test_variants_are_objectives_with_other_settings():
     jobs = experiment(
-        objectives=["random", "av_pbc", "av_pbc_raw", "pbc_raw"],
+        methods=["random", "av_pbc", "av_pbc_raw", "pbc_raw"],
         variants={"raw": {"steps": 7, "snapshot_every": 7, "weighting": {"form": "scaled"}}},
-        overrides=[{"objectives": ["av_pbc"], "distill": {"snapshot_every": 50}}],
+        overrides=[{"methods": ["av_pbc"], "distill": {"snapshot_every": 50}}],
         seeds=[0],
     )
-    made = [job["objective"] for job in jobs.synsets() if job["task"] == "paper"]
+    made = [job["method"] for job in jobs.synsets() if job["task"] == "paper"]
     assert made == ["random", "av_pbc", "av_pbc_raw", "pbc_raw"]
     settings = {
-        name: json.loads(jobs.distill_settings(SimpleNamespace(task="paper", objective=name)))
-        for name in jobs.config.objectives[1:]
+        name: json.loads(jobs.distill_settings(SimpleNamespace(task="paper", method=name)))
+        for name in jobs.config.methods[1:]
     }
     assert settings["av_pbc"]["snapshot_every"] == 50
     assert settings["av_pbc"]["weighting"]["form"] == "mean_one"
     assert settings["av_pbc_raw"]["snapshot_every"] == settings["pbc_raw"]["snapshot_every"] == 7
     assert settings["av_pbc_raw"]["weighting"]["form"] == "scaled"
     assert "weighting" not in settings["pbc_raw"]
-    assert jobs.needs_near_expert(SimpleNamespace(objective="pbc_raw"))
+    assert jobs.needs_near_expert(SimpleNamespace(method="pbc_raw"))
     assert [job["figure"] for job in jobs.figures()].count("recipes") == 1
     assert [job["figure"] for job in experiment().figures()].count("recipes") == 0
     with pytest.raises(UserError, match=r"variants\.raw\.outer\.lr: unknown key"):
-        experiment(objectives=["dbc_raw"], variants={"raw": {"outer": {"lr": 1}}})
+        experiment(methods=["dbc_raw"], variants={"raw": {"outer": {"lr": 1}}})
 
 
 def test_figures_of_synsets_show_one_of_each_task():
-    shown = {"synset_sizes": [16, 256], "objectives": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
-    table = {"table": {"n_pairs": 16}}
-    jobs = experiment(**shown, report={**table, "figure": {"n_pairs": 256}}).shown_in_figure("figure_2")
-    assert jobs == {"distill": [{"task": task, "objective": "dbc", "size": 256, "seed": 5} for task in TASKS]}
-    settings = {"figure": {"n_pairs": 16, "objective": "random"}}
+    shown = {"sizes": [16, 256], "methods": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
+    table = {"table": {"size": 16}}
+    jobs = experiment(**shown, report={**table, "figure": {"size": 256}}).shown_in_figure("figure_2")
+    assert jobs == {"distill": [{"task": task, "method": "dbc", "size": 256, "seed": 5} for task in TASKS]}
+    settings = {"figure": {"size": 16, "method": "random"}}
     jobs = experiment(**shown, report={**table, **settings}).shown_in_figure("figure_2")
-    assert jobs == {"distill": [{"task": task, "objective": "random", "size": 16, "seed": 8} for task in TASKS]}
-    with pytest.raises(UserError, match=r"report\.figure\.objective: 'pbc': not in objectives; allowed: random, dbc$"):
-        experiment(**shown, report={**table, "figure": {"n_pairs": 16, "objective": "pbc"}})
+    assert jobs == {"distill": [{"task": task, "method": "random", "size": 16, "seed": 8} for task in TASKS]}
+    with pytest.raises(UserError, match=r"report\.figure\.method: 'pbc': not in methods; allowed: random, dbc$"):
+        experiment(**shown, report={**table, "figure": {"size": 16, "method": "pbc"}})
 
 
 def test_a_size_study_adds_sizes_for_some_tasks_and_objectives():
     jobs = experiment(
-        objectives=["random", "pbc", "av_pbc"],
+        methods=["random", "pbc", "av_pbc"],
         seeds=[0],
         size_study={"sizes": [16, 256], "tasks": ["pa*"], "evaluate": {"episodes": 2}},
-        protocols={"big": {"objectives": ["av_pbc"], "evaluate": {"clone": {"architecture": "mlp_6"}}}},
+        protocols={"big": {"methods": ["av_pbc"], "evaluate": {"bc": {"architecture": "mlp_6"}}}},
     )
-    small = {"task": "paper", "objective": "av_pbc", "size": 16, "seed": 0}
+    small = {"task": "paper", "method": "av_pbc", "size": 16, "seed": 0}
     assert [job for job in jobs.synsets() if job["size"] == 16] == [small]
     assert [job for job in jobs.evaluations() if job["size"] == 16] == [{**small, "protocol": "standard"}]
     assert jobs.counts()["evaluate"] == 3 * 3 + 3 + 1
@@ -193,11 +201,11 @@ def test_a_size_study_adds_sizes_for_some_tasks_and_objectives():
         for size in (16, 256)
     }
     assert {size: settings["episodes"] for size, settings in episodes.items()} == {16: 2, 256: 10}
-    assert jobs.config.table_settings().n_pairs == jobs.config.figure_settings().n_pairs == 256
+    assert jobs.config.table_settings().size == jobs.config.figure_settings().size == 256
 
 
 def test_tables_and_figures_name_what_they_show():
-    protocols = {"big": {"objectives": ["av_pbc"]}, "ensemble": {"evaluate": {"ensemble": True}}}
+    protocols = {"big": {"methods": ["av_pbc"]}, "ensemble": {"evaluate": {"ensemble": True}}}
     jobs = experiment(
         seeds=[0], size_study={"sizes": [16], "tasks": "paper"}, protocols=protocols, whole_data={}, cost_repeats=2
     )
@@ -220,12 +228,12 @@ def test_tables_and_figures_name_what_they_show():
     ]
     shown = {name: jobs.shown_in_table(name) for name in ("table_1", "table_2", "table_3", "table_4", "table_5")}
     assert {rule: len(of_rule) for rule, of_rule in shown["table_1"].items()} == {
-        **{"evaluate": 12, "evaluate_whole_data": 3, "card": 3}
+        **{"evaluate": 12, "evaluate_whole_data": 3, "evaluate_near_expert": 3}
     }
     assert {job["protocol"] for job in shown["table_2"]["evaluate"]} == {"standard", "big"}
-    assert {job["objective"] for job in shown["table_2"]["evaluate"]} == {"av_pbc"}
-    assert {(job["objective"], job["protocol"]) for job in shown["table_3"]["evaluate"]} == {
-        (objective, protocol) for objective in ("dbc", "pbc", "av_pbc") for protocol in ("standard", "ensemble")
+    assert {job["method"] for job in shown["table_2"]["evaluate"]} == {"av_pbc"}
+    assert {(job["method"], job["protocol"]) for job in shown["table_3"]["evaluate"]} == {
+        (method, protocol) for method in ("dbc", "pbc", "av_pbc") for protocol in ("standard", "ensemble")
     }
     assert shown["table_4"] == {"cost": jobs.tasks()}
     assert {(job["task"], job["size"]) for job in shown["table_5"]["evaluate"]} == {("paper", 16), ("paper", 256)}
@@ -257,7 +265,7 @@ def test_settings_are_one_text_for_one_meaning():
     explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.2}}
     turned = {"outer": {"learning_rate": 0.2, "momentum": 0.9}}
     texts = {
-        experiment(distill=distill).distill_settings(SimpleNamespace(task="here", objective="av_pbc"))
+        experiment(distill=distill).distill_settings(SimpleNamespace(task="here", method="av_pbc"))
         for distill in ({}, explicit, turned)
     }
     assert len(texts) == 1
@@ -266,8 +274,8 @@ def test_settings_are_one_text_for_one_meaning():
 
 def test_an_objective_gets_only_the_settings_it_uses():
     settings = {
-        objective: json.loads(experiment().distill_settings(SimpleNamespace(task="here", objective=objective)))
-        for objective in ("dbc", "pbc", "av_pbc")
+        method: json.loads(experiment().distill_settings(SimpleNamespace(task="here", method=method)))
+        for method in ("dbc", "pbc", "av_pbc")
     }
     assert settings["dbc"] == settings["pbc"]
     assert set(settings["av_pbc"]) - set(settings["pbc"]) == {"weighting"}
@@ -277,9 +285,9 @@ def test_overrides_are_laid_over_each_other_in_order():
     jobs = experiment(
         distill={"steps": 500, "outer": {"clip": 2.0}},
         overrides=[
-            {"tasks": "*", "objectives": ["pbc"], "distill": {"steps": 300, "outer": {"learning_rate": 0.5}}},
+            {"tasks": "*", "methods": ["pbc"], "distill": {"steps": 300, "outer": {"learning_rate": 0.5}}},
             {"tasks": ["pap*", "nothere", "here"][::2], "distill": {"steps": 200}},
-            {"tasks": "paper", "evaluate": {"episodes": 3}, "whole_data": {"clone": {"steps": 7}}},
+            {"tasks": "paper", "evaluate": {"episodes": 3}, "whole_data": {"bc": {"steps": 7}}},
         ],
         whole_data={},
     ).config
@@ -293,7 +301,7 @@ def test_overrides_are_laid_over_each_other_in_order():
     assert found["here", "dbc"].outer.learning_rate == jobs.distill.outer.learning_rate
     assert jobs.evaluate_settings("paper", "dbc").episodes == 3
     assert jobs.evaluate_settings("here", "dbc").episodes == 10
-    assert jobs.whole_data_settings("paper").clone.steps == 7
+    assert jobs.whole_data_settings("paper").bc.steps == 7
 
 
 def test_tables_know_the_papers_datasets():
@@ -314,10 +322,8 @@ def test_later_files_and_the_command_line_are_laid_over(tmp_path, monkeypatch):
         ("b.yaml", {"seeds": [1]}),
     ):
         Path(name).write_text(yaml.safe_dump(data))
-    config = Experiment.load(
-        ["a.yaml", tmp_path / "b.yaml"], {"synset_sizes": ["16"], "distill": {"steps": "800"}}
-    ).config
-    assert (config.seeds, config.synset_sizes, config.distill.steps) == ((1,), (16,), 800)
+    config = Experiment.load(["a.yaml", tmp_path / "b.yaml"], {"sizes": ["16"], "distill": {"steps": "800"}}).config
+    assert (config.seeds, config.sizes, config.distill.steps) == ((1,), (16,), 800)
     with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml, --config: seeds: 3: should be a valid array$"):
         Experiment.load(["a.yaml", "b.yaml"], {"seeds": 3})
 

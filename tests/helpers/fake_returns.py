@@ -17,8 +17,9 @@ def write_returns(
     score: Score | float,
     *,
     task: str = "hopper_medium",
-    objective: str = "av_pbc",
-    n_pairs: int = 256,
+    method: str = "av_pbc",
+    variant: str = "default",
+    size: int = 256,
     seed: int = 0,
     protocol: str = "standard",
     steps: Iterable[int] = (10,),
@@ -34,7 +35,7 @@ def write_returns(
         for policy in range(policies):
             for episode in range(episodes):
                 value = score(step, policy, episode) if callable(score) else score
-                run = (task, objective, n_pairs, seed, protocol, step, policy, seed)
+                run = (task, method, variant, size, seed, protocol, step, policy, seed)
                 rows.append((*run, episode, 10000 * seed + 100 * policy + episode, 10 * value, 1000, value))
     write_frame(path, pd.DataFrame(rows, columns=COLUMNS), task, env_id, members, seconds_per_step)
     return path
@@ -77,24 +78,24 @@ def write_experiment(
         env_id = {"hal": "HalfCheetah-v4", "hop": "Hopper-v4", "wal": "Walker2d-v4"}.get(task[:3], "Ant-v5")
         ends = {"random": 2 + 4 * number, "dbc": 8 + 4 * number, "pbc": 20 + 4 * number, "av_pbc": 34 + 3 * number}
         common = {"task": task, "env_id": env_id, "episodes": episodes}
-        for objective, end in ends.items():
+        for method, end in ends.items():
             for seed in range(n_seeds):
                 level = end + rng.normal(0, 2)
 
-                def score(step, policy, episode, level=level, seed=seed, objective=objective, end=end):
-                    gain = 1 if objective == "random" else 1 - 0.9 * np.exp(-4 * step / steps[-1])
+                def score(step, policy, episode, level=level, seed=seed, method=method, end=end):
+                    gain = 1 if method == "random" else 1 - 0.9 * np.exp(-4 * step / steps[-1])
                     spread = 0.25 * end * np.sin(7 * policy + 3 * seed) + 0.03 * end * np.sin(step + seed)
                     return level * gain + spread + rng.normal(0, 1 + 0.05 * end)
 
-                at = steps[:1] * 0 if objective == "random" else steps
-                path = folder / f"{task}/{objective}/n256/seed{seed}/standard.csv"
-                settings = {"objective": objective, "seed": seed, "policies": policies, "steps": map(int, at)}
+                at = steps[:1] * 0 if method == "random" else steps
+                path = folder / f"{task}/{method}/n256/seed{seed}/standard.csv"
+                settings = {"method": method, "seed": seed, "policies": policies, "steps": map(int, at)}
                 paths.append(write_returns(path, score, **common, **settings))
-        whole = {"objective": "bc_whole", "protocol": "whole_data", "policies": policies, "n_pairs": 201798}
+        whole = {"method": "bc_whole", "protocol": "whole_data", "policies": policies, "size": 201798}
         for seed in range(n_seeds):
             path = folder / f"{task}/bc_whole/n0/seed{seed}/whole_data.csv"
             paths.append(write_returns(path, lambda *_: 14 + rng.normal(0, 2), **common, **whole, seed=seed))
-        expert = {"objective": "near_expert", "protocol": "near_expert", "policies": 1, "n_pairs": 0}
+        expert = {"method": "near_expert", "protocol": "near_expert", "policies": 1, "size": 0}
         path = folder / f"{task}/near_expert/returns.csv"
         paths.append(write_returns(path, lambda *_: 45 + rng.normal(0, 2), **common, **expert))
     return paths

@@ -9,16 +9,16 @@ from obdistill.core.units import Normalizer, Task
 from obdistill.synsets.synset import Synset, write_synset
 
 
-def made_synset(env_id: str = "Hopper-v5", task: str = "hopper_medium", objective: str = "av_pbc", n_pairs: int = 6):
+def made_synset(env_id: str = "Hopper-v5", task: str = "hopper_medium", method: str = "av_pbc", size: int = 6):
     """Pairs near the environment's initial states; the first snapshot is of no use."""
     env = environments.make(env_id)
     low, high = environments.action_bounds(env)
-    states = np.stack([env.reset(seed=i)[0] for i in range(n_pairs)]).astype(np.float32)
-    actions = np.random.default_rng(0).uniform(2 * low, 2 * high, (n_pairs, len(low))).astype(np.float32)
-    spread = states.std(0) if n_pairs > 1 else np.ones_like(states[0])
+    states = np.stack([env.reset(seed=i)[0] for i in range(size)]).astype(np.float32)
+    actions = np.random.default_rng(0).uniform(2 * low, 2 * high, (size, len(low))).astype(np.float32)
+    spread = states.std(0) if size > 1 else np.ones_like(states[0])
     return Synset(
         Task(task, env_id, (0.0, 100.0)),
-        objective,
+        method,
         3,
         np.array([10, 20]),
         np.stack([states + 1000, states]),

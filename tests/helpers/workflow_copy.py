@@ -35,7 +35,7 @@ def main():
         out = out / "collection.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     for name in [out.name, *BESIDE.get(stage, ["{stem}.json"])]:
-        said = {"caption": "Said *of* n_pairs", "inputs": [1, 2, 3], "versions": {"torch": stage[0] * 3}}
+        said = {"caption": "Said *of* size", "inputs": [1, 2, 3], "versions": {"torch": stage[0] * 3}}
         out.with_name(name.format(stem=out.stem)).write_text(json.dumps({"arguments": [stage, *arguments], **said}))
 """
 
@@ -154,12 +154,12 @@ CONFIG = {
         },
     },
     "collections": {"own": {"seed": 3, "env_id": "Hopper-v5", "levels": ["medium"]}},
-    "objectives": ["random", "dbc", "av_pbc"],
-    "synset_sizes": [8],
+    "methods": ["random", "dbc", "av_pbc"],
+    "sizes": [8],
     "seeds": [0, 1],
     "distill": {"steps": 20, "snapshot_every": 10},
     "evaluate": {"policies": 2, "episodes": 1},
-    "whole_data": {"policies": 2, "clone": {"steps": 5, "batch_size": 16}},
+    "whole_data": {"policies": 2, "bc": {"steps": 5, "batch_size": 16}},
     "cost_repeats": 2,
 }
 

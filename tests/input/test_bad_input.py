@@ -107,7 +107,7 @@ OPTIONS = [
     ("collect", "env_id: 'os:system-v0'|No module named|env_id", "--set env_id=nowhere_module:Env-v0"),
     ("collect", "env_id: 'CartPole-v1'.*Box", "--set env_id=CartPole-v1"),
     ("collect", "max_replay_transitions: 5: below the 200 steps", "--set max_replay_transitions=5"),
-    ("collect", "hidden_sizes", "--set hidden_sizes=[0]"),
+    ("collect", "hidden_widths", "--set hidden_widths=[0]"),
     ("collect", "reference_returns", "--set reference_returns=[1]"),
     ("collect", "--out.*is a file", "--out data.hdf5"),
     ("d4rl", "task: '../x': use lower-case words", "--task ../x"),
@@ -141,7 +141,7 @@ OPTIONS = [
     ("card", "a near_expert is needed", "--near-expert dataset.npz"),
     ("card", "episodes: 1: should be greater than or equal to 10", "--set episodes=1"),
     ("card", "discount: 1.0: should be less than 1", "--set discount=1.0"),
-    ("distill", "objective: 'sdw' is unknown; allowed: random, dbc", "--objective sdw"),
+    ("distill", "method: 'sdw' is unknown; allowed: random, dbc", "--objective sdw"),
     ("distill", "size: 1000: is more than the 60 transitions", "--size 1000"),
     ("distill", "0 is not in the range x>=1", "--size 0"),
     ("distill", "'x' is not a valid integer", "--seed x"),
@@ -162,7 +162,7 @@ OPTIONS = [
     ("evaluate", "--protocol.*a b", "--protocol 'a b'"),
     ("table", "'table_9' is not 'table_1'|not one of", "--name table_9"),
     ("table", "ends in '.txt'; .csv is needed", "--out new/t.txt"),
-    ("table", "n_pairs 3", "--set n_pairs=3"),
+    ("table", "size 3", "--set size=3"),
     ("table", "paper_datasets.hopper_medium: 'x' is not one of the paper's", "--set paper_datasets.hopper_medium=x"),
     ("table", "stands in two of the files", RETURNS),
     ("table", "no.csv: no such file; a returns is needed", "no.csv"),
@@ -228,9 +228,9 @@ ARTIFACTS = [
     ("table", RETURNS, "returns", lambda d, m: d.iloc[:0], "holds no episode"),
     ("table", RETURNS, "returns", column("score", "high"), "row 1: score is high; a finite number is needed"),
     ("table", RETURNS, "returns", column("score", "inf"), "row 1: score is inf"),
-    ("figure", RETURNS, "returns", column("objective", "sdw"), "sdw"),
+    ("figure", RETURNS, "returns", column("method", "sdw"), "sdw"),
     ("figure", RETURNS, "returns", column("task", ["a", "b"] * 2), "holds the tasks a and b"),
-    ("figure", RETURNS, "returns", column("n_pairs", [1, 2, 1, 2]), "n_pairs is 1 and 2"),
+    ("figure", RETURNS, "returns", column("size", [1, 2, 1, 2]), "size is 1 and 2"),
 ]  # fmt: skip
 
 
@@ -449,7 +449,7 @@ SHELL = [
 @pytest.mark.parametrize("text", SHELL)
 @pytest.mark.parametrize("section", ["tasks", "collections"])
 def test_names_with_shell_characters(section, text, folder, capfd):
-    config = configurations.bad("card.episodes", 10)
+    config = configurations.bad("near_expert_evaluation.episodes", 10)
     config[section][text] = next(iter(config[section].values()))
     Path("bad.yaml").write_text(yaml.safe_dump(config))
     assert "String should match pattern" in refused(capfd, ["check", "bad.yaml"])
@@ -472,7 +472,7 @@ def test_values_reach_commands_as_they_are(text, folder, capfd):
 def test_every_free_text_in_a_rule_is_quoted():
     """Wildcards and numbers are constrained to names of the configuration, and need none."""
     repository = Path(__file__).parents[2]
-    names = {"table", "figure", "task", "collection", "objective", "size", "seed", "protocol"}
+    names = {"table", "figure", "task", "collection", "method", "size", "seed", "protocol"}
     plain = {f"wildcards.{name}" for name in names} | {"threads", "resources.device", "params.seed", "params.task"}
     plain |= {
         "resources.checkpoint_minutes",

@@ -165,7 +165,7 @@ def test_a_real_read_only_folder(small_disk, folder, capfd):
 @pytest.mark.parametrize(("broken", "why"), [("ro", "Read-only file system"), ("rw", "No space left on device")])
 def test_a_run_says_why_and_goes_on_when_results_can_be_written(broken, why, small_disk, tmp_path):
     task = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
-    workflow = WorkflowCopy.make(tmp_path / "copy", {"tasks": {"first": task}, "objectives": ["random"]})
+    workflow = WorkflowCopy.make(tmp_path / "copy", {"tasks": {"first": task}, "methods": ["random"]})
     (workflow.folder / "results").symlink_to(small_disk)
     subprocess.run(["mount", "-o", f"remount,{broken}", small_disk], check=True)
     answer = workflow.snakemake("--cores", "1")

@@ -63,7 +63,7 @@ def test_densities_make_the_sum_an_integral():
 
 
 def make_learner(**settings) -> CalQl:
-    small = {"actor_widths": (8,), "critic_widths": (8,), "sampled_actions": 3}
+    small = {"actor_hidden_widths": (8,), "critic_hidden_widths": (8,), "sampled_actions": 3}
     return CalQl(CalQlSettings(algorithm="cal_ql", **(small | settings)), 2, 1)
 
 

@@ -14,7 +14,7 @@ from obdistill.datasets.transitions import Dataset, Transitions, make_dataset, r
 from obdistill.near_experts.networks import read_near_expert
 from obdistill.near_experts.stage import LEARNERS, NearExpertSettings, make_near_expert
 
-SMALL = {"actor_widths": [32, 32], "critic_widths": [32, 32], "batch_size": 64, "discount": 0.9}
+SMALL = {"actor_hidden_widths": [32, 32], "critic_hidden_widths": [32, 32], "batch_size": 64, "discount": 0.9}
 QUICK = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3, "target_rate": 0.05}
 OF_ALGORITHM = {
     "cal_ql": {"steps": 500, "conservative_weight": 0.5, "sampled_actions": 4},
@@ -129,7 +129,7 @@ def test_the_command_trains_and_reports(dataset_path, tmp_path, capsys):
         ({"algorithm": "iql", "expectil": 0.5}, r"expectil: unknown key \(did you mean 'expectile'\?\)"),
         ({"algorithm": "td3_bc", "alpha": -1}, "alpha: -1: should be greater than or equal to 0"),
         ({"algorithm": "td3_bc", "seed": -1}, "seed: -1: should be greater than or equal to 0"),
-        ({"algorithm": "td3_bc", "actor_widths": []}, "actor_widths"),
+        ({"algorithm": "td3_bc", "actor_hidden_widths": []}, "actor_hidden_widths"),
         ({"algorithm": "import"}, "checkpoint: missing; it has no default"),
         (
             {"algorithm": "import", "checkpoint": "a.pt", "steps": 3},

@@ -23,7 +23,7 @@ def test_the_objective_does_not_depend_on_the_scale_of_q():
 
 
 def test_the_actor_and_the_targets_wait_for_the_critics():
-    learner = Td3Bc(Td3BcSettings(algorithm="td3_bc", actor_widths=(8,), critic_widths=(8,)), 2, 1)
+    learner = Td3Bc(Td3BcSettings(algorithm="td3_bc", actor_hidden_widths=(8,), critic_hidden_widths=(8,)), 2, 1)
     draw = torch.Generator().manual_seed(0)
     states, actions = torch.randn(16, 2, generator=draw), 2 * torch.rand(16, 1, generator=draw) - 1
     batch = Batch(states, actions, torch.ones(16), states, torch.ones(16), torch.ones(16))

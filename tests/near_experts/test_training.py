@@ -129,7 +129,12 @@ def test_the_actors_learning_rate_follows_its_schedule(schedule, expected):
 
 def test_divergence_names_step_and_setting():
     settings = Td3BcSettings(
-        algorithm="td3_bc", steps=200, critic_learning_rate=1e30, batch_size=8, actor_widths=(4,), critic_widths=(4,)
+        algorithm="td3_bc",
+        steps=200,
+        critic_learning_rate=1e30,
+        batch_size=8,
+        actor_hidden_widths=(4,),
+        critic_hidden_widths=(4,),
     )
     data = as_batch(make_dataset_of_three_episodes(), 0.99, 1.0)
     with pytest.raises(UserError, match=r"td3_bc: \w+ is (nan|inf) at step \d+: .* critic_learning_rate \(1e\+30\)"):

@@ -25,10 +25,9 @@ def returns(tmp_path):
         for seed in range(3)
     ]
     paths += [
-        write_returns(tmp_path / f"random/{seed}.csv", seed, objective="random", seed=seed, steps=[0])
-        for seed in range(3)
+        write_returns(tmp_path / f"random/{seed}.csv", seed, method="random", seed=seed, steps=[0]) for seed in range(3)
     ]
-    expert = {"objective": "near_expert", "protocol": "near_expert", "n_pairs": 0, "policies": 1}
+    expert = {"method": "near_expert", "protocol": "near_expert", "size": 0, "policies": 1}
     return [*paths, write_returns(tmp_path / "expert.csv", 80, **expert)]
 
 
@@ -39,7 +38,7 @@ def write_recipes(folder):
         write_returns(
             folder / name / f"{seed}.csv",
             lambda step, policy, episode, below=below, seed=seed: step + seed - below,
-            **{"objective": name, "seed": seed, "steps": [10, 20], "seconds_per_step": pace},
+            **{"method": name, "seed": seed, "steps": [10, 20], "seconds_per_step": pace},
         )
         for name, (below, pace) in curves.items()
         for seed in range(3)
@@ -62,7 +61,7 @@ def test_recipes_have_a_column_per_objective_and_a_row_per_axis(tmp_path):
 def test_recipes_leave_out_what_has_one_recipe(tmp_path, returns):
     episodes, _ = read_returns([*write_recipes(tmp_path), *returns])
     kept = select(episodes, FIGURES["recipes"], 256)
-    assert set(kept["objective"]) == {"pbc", "pbc_slow_start", "dbc", "dbc_slow_start"}
+    assert set(kept["method"]) == {"pbc", "pbc_slow_start", "dbc", "dbc_slow_start"}
 
 
 def draw(name, paths, **settings):
@@ -71,7 +70,7 @@ def draw(name, paths, **settings):
 
 
 def lines(axes):
-    colors = {look.color.lower(): name for name, look in display.OBJECTIVES.items()}
+    colors = {look.color.lower(): name for name, look in display.METHODS.items()}
     return {colors[to_hex(line.get_color())]: line for line in axes.lines}
 
 
@@ -95,7 +94,7 @@ def lab(color, seen):
 
 @pytest.mark.parametrize("seen", [np.eye(3), *DEFICITS.values()], ids=["normal", *DEFICITS])
 def test_objectives_are_told_apart_by_color_and_by_marker_or_line(seen):
-    looks = display.OBJECTIVES.values()
+    looks = display.METHODS.values()
     assert len({(look.marker, look.line) for look in looks}) == len(looks)
     for one, other in itertools.combinations(looks, 2):
         distance = np.linalg.norm(lab(one.color, seen) - lab(other.color, seen))
@@ -152,7 +151,7 @@ def test_policy_spread_shows_every_policy_of_the_last_snapshot(tmp_path):
         return step + 10 * policy + episode
 
     paths = [write_returns(tmp_path / f"{seed}.csv", score, seed=seed, steps=(10, 20), policies=4) for seed in (0, 1)]
-    expert = {"objective": "near_expert", "protocol": "near_expert", "policies": 1}
+    expert = {"method": "near_expert", "protocol": "near_expert", "policies": 1}
     paths.append(write_returns(tmp_path / "expert.csv", 80, **expert))
     (axes,) = draw("policy_spread", paths).axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
@@ -173,14 +172,14 @@ def test_captions_count_what_is_shown(returns):
 
 
 def test_mixed_sizes_are_refused(tmp_path, returns):
-    extra = write_returns(tmp_path / "16.csv", 1, n_pairs=16, steps=(10, 20))
-    with pytest.raises(UserError, match="n_pairs is 16 and 256"):
+    extra = write_returns(tmp_path / "16.csv", 1, size=16, steps=(10, 20))
+    with pytest.raises(UserError, match="size is 16 and 256"):
         figures.make_figure("figure_1", [*returns, extra], tmp_path / "f.png", FigureSettings())
-    figures.make_figure("figure_1", [*returns, extra], tmp_path / "f.png", FigureSettings(n_pairs=16))
+    figures.make_figure("figure_1", [*returns, extra], tmp_path / "f.png", FigureSettings(size=16))
 
 
 def test_whole_data_alone_has_no_policies_to_compare(tmp_path):
-    expert = {"objective": "near_expert", "protocol": "near_expert", "policies": 1}
+    expert = {"method": "near_expert", "protocol": "near_expert", "policies": 1}
     path = write_returns(tmp_path / "expert.csv", 80, **expert)
     with pytest.raises(UserError, match=r"expert\.csv: .*nothing to show"):
         figures.make_figure("policy_spread", [path], tmp_path / "f.png", FigureSettings())
@@ -192,7 +191,7 @@ def test_size_curves_show_each_size_with_its_interval(tmp_path):
         for seed in range(3):
             path = tmp_path / f"{size}_{seed}.csv"
             score = functools.partial(lambda level, step, *_: step + level, size + seed)
-            paths.append(write_returns(path, score, n_pairs=size, seed=seed, steps=(10, 20)))
+            paths.append(write_returns(path, score, size=size, seed=seed, steps=(10, 20)))
     (axes,) = draw("synset_size", paths).axes
     line, _, (bars,) = axes.containers[0]
     assert line.get_xydata().tolist() == [[16, 37], [256, 277]]
@@ -222,7 +221,7 @@ def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
     if name == "synset_size":
         paths = [path for path in paths if "/av_pbc/" in str(path)]
         small = {"halfcheetah_medium": "HalfCheetah-v4", "hopper_medium": "Hopper-v4"}
-        paths += [write_returns(tmp_path / f"{t}_16.csv", 1, task=t, n_pairs=16, env_id=e) for t, e in small.items()]
+        paths += [write_returns(tmp_path / f"{t}_16.csv", 1, task=t, size=16, env_id=e) for t, e in small.items()]
     if name == "recipes":
         paths = write_recipes(tmp_path / "in")
 

@@ -111,7 +111,7 @@ def test_an_environment_whose_state_is_not_its_observation_is_refused(env_id):
 
 
 def test_a_simulation_that_breaks_down_is_shown_as_such():
-    synset = made_synset(n_pairs=1)
+    synset = made_synset(size=1)
     synset.observations[-1, 0, -1] = 1e12
     shown = example(synset, 3)
     assert [one.following for one in shown.scenes] == [[]]
@@ -134,8 +134,8 @@ def test_units_of_the_choice_are_the_normalized_ones(monkeypatch):
 
 def test_one_synset_per_task_is_shown(tmp_path):
     hopper = write_made_synset(tmp_path / "hopper.npz")
-    dbc = write_made_synset(tmp_path / "dbc.npz", objective="dbc")
-    small = write_made_synset(tmp_path / "small.npz", n_pairs=2)
+    dbc = write_made_synset(tmp_path / "dbc.npz", method="dbc")
+    small = write_made_synset(tmp_path / "small.npz", size=2)
     cheetah = write_made_synset(tmp_path / "cheetah.npz", env_id="HalfCheetah-v5", task="halfcheetah_medium")
     shown, inputs = read_examples([hopper, dbc, small, cheetah], 4, "av_pbc", 6)
     assert [one.synset.task.name for one in shown] == ["halfcheetah_medium", "hopper_medium"]
@@ -143,7 +143,7 @@ def test_one_synset_per_task_is_shown(tmp_path):
     assert [len(one.scenes) for one in shown] == [4, 4]
     with pytest.raises(UserError, match=r"dbc\.npz: task 'hopper_medium' is also that of .*hopper\.npz"):
         read_examples([hopper, dbc], 4)
-    with pytest.raises(UserError, match=r"hopper\.npz: no synset in the files given has objective pbc"):
+    with pytest.raises(UserError, match=r"hopper\.npz: no synset in the files given has method pbc"):
         read_examples([hopper, dbc], 4, "pbc")
 
 

@@ -23,20 +23,18 @@ def make(name, paths, **settings):
 @pytest.fixture
 def two_tasks(tmp_path):
     scores = {"dbc": ((0, 10, 20), (30, 30, 30)), "pbc": ((5, 15, 120), (40, 50, 60))}
-    for objective, levels in scores.items():
+    for method, levels in scores.items():
         for task, of_task in zip(("hopper_medium", "ant_medium"), levels, strict=True):
             for seed, level in enumerate(of_task):
-                write_returns(
-                    tmp_path / f"{objective}{task}{seed}.csv", level, task=task, objective=objective, seed=seed
-                )
-    write_returns(tmp_path / "whole.csv", 99, objective="bc_whole", protocol="whole_data")  # no synset: not shown
-    write_returns(tmp_path / "av.csv", 99, objective="av_pbc")  # not on every task: not shown
+                write_returns(tmp_path / f"{method}{task}{seed}.csv", level, task=task, method=method, seed=seed)
+    write_returns(tmp_path / "whole.csv", 99, method="bc_whole", protocol="whole_data")  # no synset: not shown
+    write_returns(tmp_path / "av.csv", 99, method="av_pbc")  # not on every task: not shown
     return list(tmp_path.glob("*.csv"))
 
 
 def test_aggregates_over_two_tasks(two_tasks):
     table, text, lines = make("aggregates", two_tasks)
-    values = table.set_index(["statistic", "objective"])["value"]
+    values = table.set_index(["statistic", "method"])["value"]
     assert values["iqm", "dbc"] == 22.5  # of 0 10 20 30 30 30 one is cut at each end
     assert values["mean", "dbc"] == values["median", "dbc"] == 20
     assert values["optimality_gap", "pbc"] == pytest.approx((95 + 85 + 0 + 60 + 50 + 40) / 6)
@@ -44,7 +42,7 @@ def test_aggregates_over_two_tasks(two_tasks):
     assert values["probability_of_improvement", "dbc"] == pytest.approx((3 / 9 + 0) / 2)
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()
-    assert set(table["objective"]) == {"dbc", "pbc"}
+    assert set(table["method"]) == {"dbc", "pbc"}
     assert lines[0].startswith("|  | Score IQM | Score mean | Score median | Score optimality gap | Probability of")
     assert lines[2].startswith("| DBC | 22.5 [")
     assert " – | 0.17 [" in lines[2]
@@ -67,19 +65,19 @@ def test_aggregates_need_as_many_seeds_on_every_task(tmp_path):
         write_returns(tmp_path / f"{task}{seed}.csv", 1, task=task, seed=seed)
     with pytest.raises(UserError, match=r"hopper_medium0\.csv: .*: 2 seeds, but 1 on ant_medium; aggregates need"):
         make("aggregates", tmp_path.glob("*.csv"))
-    paths = [write_returns(tmp_path / f"{o}.csv", 1, task=t, objective=o) for t, o in (("a", "dbc"), ("b", "pbc"))]
-    with pytest.raises(UserError, match="tasks a, b: no objective has synsets for all of them"):
+    paths = [write_returns(tmp_path / f"{o}.csv", 1, task=t, method=o) for t, o in (("a", "dbc"), ("b", "pbc"))]
+    with pytest.raises(UserError, match="tasks a, b: no method has synsets for all of them"):
         make("aggregates", paths)
 
 
 def test_variance_table(tmp_path):
     rng = np.random.default_rng(0)
-    for objective, level in (("dbc", 10), ("pbc", 50)):
+    for method, level in (("dbc", 10), ("pbc", 50)):
         for seed in range(3):
             scores = level + rng.normal(0, 3) + rng.normal(0, 2, (4, 1)) + rng.normal(0, 1, (4, 5))
-            path = tmp_path / f"{objective}{seed}.csv"
+            path = tmp_path / f"{method}{seed}.csv"
             score = lambda step, policy, episode, scores=scores: scores[policy, episode]  # noqa: E731
-            write_returns(path, score, objective=objective, seed=seed, policies=4, episodes=5)
+            write_returns(path, score, method=method, seed=seed, policies=4, episodes=5)
     table, text, lines = make("variance", tmp_path.glob("*.csv"))
     shares = table[["seed_share", "policy_share", "episode_share"]]
     assert shares.sum(axis=1).tolist() == pytest.approx([1, 1, 1])
@@ -142,7 +140,7 @@ def test_performance_profiles_by_hand(tmp_path):
 
 
 def test_precision_says_where_nothing_is_known(tmp_path):
-    paths = [write_returns(tmp_path / f"{seed}.csv", seed, objective="dbc", seed=seed, policies=1) for seed in range(3)]
+    paths = [write_returns(tmp_path / f"{seed}.csv", seed, method="dbc", seed=seed, policies=1) for seed in range(3)]
     rng = np.random.default_rng(0)
     paths += [write_returns(tmp_path / f"p{seed}.csv", lambda *_: rng.normal(), seed=seed) for seed in range(3)]
     spec = FIGURES["precision"]

@@ -27,10 +27,10 @@ def returns(tmp_path):
             return -1000 if step == 10 else level + (2 if policy else -2) + (1 if episode else -1)
 
         paths.append(write_returns(tmp_path / f"av/{seed}.csv", score, seed=seed, steps=range(10, 61, 10)))
-        paths.append(write_returns(tmp_path / f"random/{seed}.csv", seed, objective="random", seed=seed, steps=[0]))
-    whole = {"objective": "bc_whole", "protocol": "whole_data", "n_pairs": 5000}
+        paths.append(write_returns(tmp_path / f"random/{seed}.csv", seed, method="random", seed=seed, steps=[0]))
+    whole = {"method": "bc_whole", "protocol": "whole_data", "size": 5000}
     paths.append(write_returns(tmp_path / "whole.csv", lambda step, policy, episode: 10 + policy, **whole, policies=3))
-    expert = {"objective": "near_expert", "protocol": "near_expert", "n_pairs": 0}
+    expert = {"method": "near_expert", "protocol": "near_expert", "size": 0}
     paths.append(
         write_returns(tmp_path / "e.csv", lambda s, p, episode: 80 + episode, **expert, policies=1, episodes=3)
     )
@@ -42,14 +42,14 @@ def summarize(paths, spec=TABLES["table_1"], **settings):
 
 
 def test_table_1_in_long_form(returns):
-    table = summarize(returns).set_index("objective")
+    table = summarize(returns).set_index("method")
     assert list(table.index) == ["random", "av_pbc", "bc_whole", "near_expert"]
     assert (table["task"] == "hopper_medium").all()
     half = 4.3026527 * 10 / np.sqrt(3)  # t(0.975, 2)
     row = table.loc["av_pbc"]
     assert (row["mean"], row["n"], row["unit"]) == (40, 3, "seeds")
     assert (row["low"], row["high"]) == pytest.approx((40 - half, 40 + half))
-    assert list(row[["seeds", "snapshots", "policies", "episodes", "n_pairs"]]) == [3, 5, 2, 2, 256]
+    assert list(row[["seeds", "snapshots", "policies", "episodes", "size"]]) == [3, 5, 2, 2, 256]
     assert row["policy_sd"] == pytest.approx(4 / np.sqrt(2))
     assert row["worst_policy"] == 28
     row = table.loc["bc_whole"]
@@ -64,14 +64,14 @@ def test_table_1_in_long_form(returns):
 
 
 def test_number_of_snapshots_and_confidence_are_settings(returns):
-    table = summarize(returns, last_snapshots=6, confidence=0.5).set_index("objective")
+    table = summarize(returns, last_snapshots=6, confidence=0.5).set_index("method")
     assert table.loc["av_pbc", "mean"] == pytest.approx((5 * 40 - 1000) / 6)
     half = 0.8164966 / np.sqrt(3)  # t(0.75, 2)
     assert table.loc["random", "high"] == pytest.approx(1 + half)
 
 
 def test_the_papers_numbers_stand_beside_the_papers_datasets(returns):
-    table = summarize(returns, paper_datasets={"hopper_medium": "hopper-medium"}).set_index("objective")
+    table = summarize(returns, paper_datasets={"hopper_medium": "hopper-medium"}).set_index("method")
     assert list(table["paper_value"]) == [19.2, 32.5, 50.2, 56.4]
     assert table.loc["av_pbc", "difference"] == pytest.approx(7.5)
     with pytest.raises(
@@ -84,7 +84,7 @@ def test_average_over_tasks(tmp_path):
     for task, levels in {"hopper_medium": (10, 20), "walker2d_medium": (40, 60), "ant_medium": (0, 2)}.items():
         for seed, level in enumerate(levels):
             write_returns(tmp_path / f"{task}{seed}.csv", level, task=task, seed=seed)
-    write_returns(tmp_path / "dbc.csv", 5, task="ant_medium", objective="dbc")
+    write_returns(tmp_path / "dbc.csv", 5, task="ant_medium", method="dbc")
     paths = list(tmp_path.glob("*.csv"))
     paper = {"hopper_medium": "hopper-medium", "walker2d_medium": "walker2d-medium"}
     table = summarize(paths, paper_datasets=paper)
@@ -112,18 +112,18 @@ def test_average_over_tasks(tmp_path):
     ],
 )
 def test_bold_needs_an_interval_apart_from_all_others(tmp_path, scores, best):
-    for objective, levels in scores.items():
-        protocol = "whole_data" if objective == "bc_whole" else "standard"
+    for method, levels in scores.items():
+        protocol = "whole_data" if method == "bc_whole" else "standard"
         for seed, level in enumerate(levels):
-            write_returns(tmp_path / f"{objective}{seed}.csv", level, objective=objective, seed=seed, protocol=protocol)
+            write_returns(tmp_path / f"{method}{seed}.csv", level, method=method, seed=seed, protocol=protocol)
     table = summarize(tmp_path.glob("*.csv"))
-    assert list(table["objective"][table["best"]]) == ([best] if best else [])
+    assert list(table["method"][table["best"]]) == ([best] if best else [])
 
 
 def test_bootstrap_is_seeded_and_says_so(returns):
     one, again = (summarize(returns, interval="bootstrap", seed=1) for _ in range(2))
     pd.testing.assert_frame_equal(one, again)
-    row = one.set_index("objective").loc["av_pbc"]
+    row = one.set_index("method").loc["av_pbc"]
     assert (row["mean"], row["low"], row["high"]) == (40, 30, 50)
     settings = TableSettings(interval="bootstrap", confidence=0.9)
     text = tables.caption(TABLES["table_1"], one, settings)
@@ -197,21 +197,21 @@ def test_escape():
 
 def test_rows_may_be_sizes_or_protocols(tmp_path):
     for size in (64, 16, 256):
-        write_returns(tmp_path / f"{size}.csv", size, n_pairs=size, task="hopper_medium_replay")
-    sizes = TableSpec("Sizes of {n_pairs} pairs.", 5, rows="n_pairs", where={"protocol": ("standard",)})
+        write_returns(tmp_path / f"{size}.csv", size, size=size, task="hopper_medium_replay")
+    sizes = TableSpec("Sizes of {size} pairs.", 5, rows="size", where={"protocol": ("standard",)})
     paper = {"hopper_medium_replay": "hopper-medium-replay"}
     table = summarize(tmp_path.glob("*.csv"), sizes, paper_datasets=paper)
-    assert list(table["n_pairs"]) == [16, 64, 256]
+    assert list(table["size"]) == [16, 64, 256]
     assert list(table["paper_value"]) == [27.3, 32.3, 40.9]
     assert tables.caption(sizes, table, TableSettings()).startswith("Sizes of 16–256 pairs.")
     assert "| 64 | 64.0<br>paper 32.3 (+31.7) |" in tables.markdown(sizes, table, "", 1)
     write_returns(tmp_path / "own.csv", 70, protocol="a_new_one", task="hopper_medium_replay")
-    protocols = TableSpec("Protocols.", 2, rows="protocol", where={"objective": ("av_pbc",)})
-    table = summarize(tmp_path.glob("*.csv"), protocols, n_pairs=256)
+    protocols = TableSpec("Protocols.", 2, rows="protocol", where={"method": ("av_pbc",)})
+    table = summarize(tmp_path.glob("*.csv"), protocols, size=256)
     assert list(zip(table["protocol"], table["mean"], strict=True)) == [("standard", 256), ("a_new_one", 70)]
     assert "| a new one | 70.0 |" in tables.markdown(protocols, table, "", 1)
-    table = summarize(tmp_path.glob("*.csv"), TABLES["table_5"], n_pairs=256)  # of all sizes all the same
-    assert list(table["n_pairs"]) == [16, 64, 256]
+    table = summarize(tmp_path.glob("*.csv"), TABLES["table_5"], size=256)  # of all sizes all the same
+    assert list(table["size"]) == [16, 64, 256]
 
 
 @pytest.fixture
@@ -219,21 +219,21 @@ def cross(tmp_path):
     """Seeds differ by 100, protocols within a seed by 4, 5 and 6; the reference has a snapshot and a seed more."""
     paths = []
     for seed in range(4):
-        for objective in ("dbc", "av_pbc"):
-            common = {"seed": seed, "objective": objective}
+        for method in ("dbc", "av_pbc"):
+            common = {"seed": seed, "method": method}
             level = 100 * seed
 
             def score(step, policy, episode, level=level):
                 return level + step + policy
 
-            paths.append(write_returns(tmp_path / f"{objective}{seed}.csv", score, **common, steps=(10, 20)))
+            paths.append(write_returns(tmp_path / f"{method}{seed}.csv", score, **common, steps=(10, 20)))
             if seed == 3:
                 continue
-            if objective == "av_pbc":
+            if method == "av_pbc":
                 better = 20 + level + 4 + seed
                 paths.append(write_returns(tmp_path / f"mlp{seed}.csv", better, **common, protocol="mlp_2", steps=[20]))
             together = {"protocol": "ensemble", "policies": 1, "members": 2, "steps": [20]}
-            paths.append(write_returns(tmp_path / f"{objective}_e{seed}.csv", 21 + level, **common, **together))
+            paths.append(write_returns(tmp_path / f"{method}_e{seed}.csv", 21 + level, **common, **together))
     return paths
 
 
@@ -256,7 +256,7 @@ def test_table_2_compares_protocols_by_seed(cross):
 
 def test_table_3_shows_ensembles_as_one_policy(cross):
     table = summarize(cross, TABLES["table_3"], paper_datasets={"hopper_medium": "hopper-medium"})
-    assert list(table["objective"]) == ["dbc", "av_pbc"]
+    assert list(table["method"]) == ["dbc", "av_pbc"]
     assert list(table["protocol"]) == ["ensemble"] * 2
     assert list(table["paper_value"]) == [44.9, 27.6]
     assert list(table["change"]) == [0.5, 0.5]
@@ -276,9 +276,9 @@ def test_protocols_without_a_common_snapshot_are_refused(tmp_path):
         summarize(paths, TABLES["table_2"])
 
 
-def write_costs(path, task, n_pairs=401598):
-    rows = [(task, "whole_data", n_pairs, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
-    columns = ["task", "data", "n_pairs", "steps", "batch_size", "seconds", "megabytes"]
+def write_costs(path, task, size=401598):
+    rows = [(task, "whole_data", size, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
+    columns = ["task", "data", "size", "steps", "batch_size", "seconds", "megabytes"]
     metadata = {"kind": "cost", "seconds_of_each_training": {"whole_data": [1234.56], "synset": [0.3, 0.1, 0.21]}}
     artifacts.write_artifact(path, pd.DataFrame(rows, columns=columns), metadata)
     return path
@@ -310,10 +310,10 @@ def test_table_4_is_made_from_costs(tmp_path):
 
 
 def test_mixed_sizes_and_protocols_are_refused(tmp_path, returns):
-    extra = write_returns(tmp_path / "16.csv", 1, n_pairs=16, steps=range(10, 61, 10))
-    with pytest.raises(UserError, match="task hopper_medium, av_pbc: n_pairs is 16 and 256 in the files given"):
+    extra = write_returns(tmp_path / "16.csv", 1, size=16, steps=range(10, 61, 10))
+    with pytest.raises(UserError, match="task hopper_medium, av_pbc: size is 16 and 256 in the files given"):
         summarize([*returns, extra])
-    assert len(summarize([*returns, extra], n_pairs=256)) == 4
+    assert len(summarize([*returns, extra], size=256)) == 4
     ensemble = write_returns(tmp_path / "ensemble.csv", 1, protocol="ensemble")
     pd.testing.assert_frame_equal(summarize([*returns, ensemble]), summarize(returns))  # not part of table 1
     whole = write_returns(tmp_path / "whole_av.csv", 1, protocol="whole_data", seed=7, steps=range(10, 61, 10))
@@ -347,7 +347,7 @@ def test_command_writes_the_same_bytes_whatever_the_order_of_the_files(tmp_path,
     assert one == run("two", returns[::-1])
     header = one[0].splitlines()[0].decode()
     assert header == (
-        "task,objective,protocol,n_pairs,members,mean,low,high,n,unit,seeds,snapshots,policies,episodes,"
+        "task,method,protocol,size,members,mean,low,high,n,unit,seeds,snapshots,policies,episodes,"
         "policy_sd,worst_policy,change,change_low,change_high,change_n,paper_value,difference,best"
     )
     assert b"hopper_medium,bc_whole,whole_data,5000,1,11," in one[0]
@@ -363,11 +363,11 @@ def test_every_table_is_written_in_every_form(tmp_path, name):
         paths = [write_costs(tmp_path / "costs.csv", "hopper_medium")]
     else:
         paths = write_experiment(tmp_path / "in", ("hopper_medium",), n_seeds=2, steps=(1, 2), policies=2, episodes=2)
-        kinds = ({"protocol": "mlp_2"}, {"protocol": "ensemble", "members": 2}, {"n_pairs": 16})
+        kinds = ({"protocol": "mlp_2"}, {"protocol": "ensemble", "members": 2}, {"size": 16})
         for number, kind in enumerate(kinds):
             about = {"env_id": "Hopper-v4", "steps": (1, 2), "seed": 0, **kind}
             paths.append(write_returns(tmp_path / f"{number}.csv", lambda step, *_: step, **about))
-    tables.make_table(name, paths, tmp_path / f"{name}.csv", TableSettings(n_pairs=256, bootstrap_samples=100))
+    tables.make_table(name, paths, tmp_path / f"{name}.csv", TableSettings(size=256, bootstrap_samples=100))
     text = json.loads((tmp_path / f"{name}.json").read_text())["caption"]
     assert len(pd.read_csv(tmp_path / f"{name}.csv")) > 0
     assert text in (tmp_path / f"{name}.md").read_text()
@@ -387,7 +387,7 @@ def test_command_checks_its_arguments(tmp_path, returns):
 
 
 def test_whole_data_rows_alone(tmp_path):
-    path = write_returns(tmp_path / "whole.csv", 1, objective="bc_whole", protocol="whole_data")
+    path = write_returns(tmp_path / "whole.csv", 1, method="bc_whole", protocol="whole_data")
     table = summarize([path])
     assert len(table) == 1
     assert "nan" not in tables.caption(TABLES["table_1"], table, TableSettings())

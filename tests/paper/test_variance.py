@@ -6,7 +6,7 @@ import pytest
 
 from helpers.fake_returns import write_returns
 from obdistill.core.errors import UserError
-from obdistill.evaluations.returns import by_task_and_objective, read_returns
+from obdistill.evaluations.returns import by_task_and_method, read_returns
 from obdistill.paper.statistics import variance
 
 
@@ -92,15 +92,15 @@ def test_likelihood_ratio_agrees_with_statsmodels_for_crossed_objectives():
     shared = draw(rng, (6, 3, 2), (12, 9, 6))
     both = [shared + draw(rng, (6, 3, 2), (3, 3, 2), mean) for mean in (0, 4)]
     frame = pd.concat(
-        [long_form(scores, objective=name) for name, scores in zip("ab", both, strict=True)], ignore_index=True
+        [long_form(scores, method=name) for name, scores in zip("ab", both, strict=True)], ignore_index=True
     )
     parts = {
         "policy": "0 + C(policy)",
-        "objective": "0 + C(objective)",
-        "objective_policy": "0 + C(objective):C(policy)",
+        "method": "0 + C(method)",
+        "objective_policy": "0 + C(method):C(policy)",
         "episode": "0 + C(policy):C(episode)",
     }
-    fits = [mixed_lm(frame, formula, "seed", parts, reml=False) for formula in ("score ~ 1", "score ~ objective")]
+    fits = [mixed_lm(frame, formula, "seed", parts, reml=False) for formula in ("score ~ 1", "score ~ method")]
     ratio = variance.mean_test(both[1] - both[0]).likelihood_ratio
     assert ratio > 1
     assert ratio == pytest.approx(2 * (fits[1].llf - fits[0].llf), abs=1e-3)
@@ -178,21 +178,21 @@ def test_half_width_is_that_of_simulated_intervals():
 
 
 def decompose(paths):
-    return variance.decompose(by_task_and_objective(read_returns(paths)[0]))
+    return variance.decompose(by_task_and_method(read_returns(paths)[0]))
 
 
 def test_pairs_share_seeds_policies_and_episodes(tmp_path):
-    for objective, seeds, size in (("random", range(5), 3), ("pbc", range(3), 2)):
+    for method, seeds, size in (("random", range(5), 3), ("pbc", range(3), 2)):
         for seed in seeds:
-            level = 10 * seed + (seed % 2 + 7 if objective == "pbc" else 0)
+            level = 10 * seed + (seed % 2 + 7 if method == "pbc" else 0)
 
             def score(step, policy, episode, level=level):
                 return level + policy**2 + (-1) ** (policy + episode)
 
-            path = tmp_path / f"{objective}{seed}.csv"
-            write_returns(path, score, objective=objective, seed=seed, policies=size, episodes=2)
+            path = tmp_path / f"{method}{seed}.csv"
+            write_returns(path, score, method=method, seed=seed, policies=size, episodes=2)
     table = decompose(tmp_path.glob("*.csv"))
-    assert table[["objective", "other", *variance.COUNTS]].fillna("").to_numpy().tolist() == [
+    assert table[["method", "other", *variance.COUNTS]].fillna("").to_numpy().tolist() == [
         ["random", "", 5, 3, 2],
         ["pbc", "", 3, 2, 2],
         ["pbc", "random", 3, 2, 2],

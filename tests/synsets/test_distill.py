@@ -12,7 +12,7 @@ from obdistill.core.checkpoints import Checkpoint, flatten
 from obdistill.core.errors import UserError
 from obdistill.near_experts.networks import read_near_expert
 from obdistill.policies.precision import resolve
-from obdistill.synsets.objectives import Columns, WeightSettings
+from obdistill.synsets.objectives import RegressionTargets, WeightSettings
 from obdistill.synsets.stage import (
     DistillSettings,
     InnerSettings,
@@ -30,14 +30,16 @@ def small_settings(steps: int = 6, every: int = 2, **outer) -> DistillSettings:
         steps=steps,
         snapshot_every=every,
         inner=InnerSettings(architecture="mlp_2", steps=3),
-        outer=OuterSettings(**{"batch_size": 16, "average": 0.0, "damp_spikes": None, "weight_decay": 0.0, **outer}),
+        outer=OuterSettings(
+            **{"batch_size": 16, "averaging": 0.0, "adaptive_clip": None, "weight_decay": 0.0, **outer}
+        ),
     )
 
 
 def small_loop(settings: DistillSettings, seed: int = 0) -> OuterLoop:
     generator = torch.Generator().manual_seed(9)
     states = torch.randn(50, 3, generator=generator)
-    columns = Columns(torch.tanh(states[:, :1]), torch.ones(50))
+    columns = RegressionTargets(torch.tanh(states[:, :1]), torch.ones(50))
     pairs = torch.randn(8, 3, generator=generator), torch.rand(8, 1, generator=generator)
     return OuterLoop(settings, OuterProblem(states, columns), pairs, seed)
 
@@ -122,7 +124,7 @@ def test_the_papers_outer_step_is_clipped_sgd_with_momentum():
 
 def test_a_spike_counts_the_less_the_longer_it_is():
     def gradients(spike: float) -> list[float]:
-        loop = small_loop(small_settings(steps=20, every=20, damp_spikes=2.0))
+        loop = small_loop(small_settings(steps=20, every=20, adaptive_clip=2.0))
         norms = []
         for step in range(20):
             if step == 15:

@@ -19,7 +19,15 @@ RETURNS = {"table": 3, "figure": 4, "summary": 1}
 REPORT = {"table": 3, "figure": 5, "summary": 1}  # also figure_2, which shows the synsets of av_pbc, seed 0
 PAPER = {"table": 4, "figure": 5, "summary": 1}  # also table_4, which is made from costs
 ALL = {
-    **{"collect": 1, "dataset": 2, "near_expert": 2, "card": 2, "select": 4, "distill": 8, "evaluate": 12},
+    **{
+        "collect": 1,
+        "dataset": 2,
+        "near_expert": 2,
+        "evaluate_near_expert": 2,
+        "select": 4,
+        "distill": 8,
+        "evaluate": 12,
+    },
     **{"evaluate_whole_data": 2, "cost": 2, **PAPER},
 }
 
@@ -106,12 +114,18 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
         ("summary", {"summary": 1}),
         ("report", {}),
         ("cost", {"cost": 2, "table": 1}),
-        ("near_experts/card", {"card": 2, **WHOLE}),
-        ("evaluate", {"card": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, **PAPER, "figure": 4}),
+        ("near_experts/card", {"evaluate_near_expert": 2, **WHOLE}),
+        (
+            "evaluate",
+            {"evaluate_near_expert": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, **PAPER, "figure": 4},
+        ),
         ("distill", {"select": 4, "distill": 8, "evaluate": 12, "cost": 2, **PAPER}),
         # one task's algorithm: its near-expert, and the two synsets that use it
-        ("near_experts/td3_bc", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
-        ("near_experts/checkpoint", {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
+        ("near_experts/td3_bc", {"near_expert": 1, "evaluate_near_expert": 1, "distill": 2, "evaluate": 2, **REPORT}),
+        (
+            "near_experts/checkpoint",
+            {"near_expert": 1, "evaluate_near_expert": 1, "distill": 2, "evaluate": 2, **REPORT},
+        ),
         ("errors", ALL),
     ],
 )
@@ -126,22 +140,26 @@ def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns
         ("report.table.digits", 2, {"table": 4, "summary": 1}),
         ("cost_repeats", 3, {"cost": 2, "table": 1}),
         ("report.figure.dpi", 100, {"figure": 5}),
-        ("card.episodes", 12, {"card": 2, **WHOLE}),
+        ("near_expert_evaluation.episodes", 12, {"evaluate_near_expert": 2, **WHOLE}),
         ("evaluate.episodes", 3, {"evaluate": 12, **RETURNS}),
         ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **WHOLE}),
         ("distill.outer.learning_rate", 0.5, {"distill": 8, "evaluate": 8, **REPORT}),  # not the random selections
         ("distill.weighting.critic", "first", {"distill": 4, "evaluate": 4, **REPORT}),  # av_pbc only
         (
             "overrides",
-            [{"tasks": "sec*", "objectives": ["dbc"], "distill": {"steps": 30}}],
+            [{"tasks": "sec*", "methods": ["dbc"], "distill": {"steps": 30}}],
             {"distill": 2, "evaluate": 2, **RETURNS},
         ),
-        ("tasks.first.near_expert.steps", 20, {"near_expert": 1, "card": 1, "distill": 2, "evaluate": 2, **REPORT}),
+        (
+            "tasks.first.near_expert.steps",
+            20,
+            {"near_expert": 1, "evaluate_near_expert": 1, "distill": 2, "evaluate": 2, **REPORT},
+        ),
         (
             "collections.own.seed",
             4,
             {
-                **{"collect": 1, "dataset": 1, "near_expert": 1, "card": 1, "select": 2, "distill": 4},
+                **{"collect": 1, "dataset": 1, "near_expert": 1, "evaluate_near_expert": 1, "select": 2, "distill": 4},
                 **{"evaluate": 6, "evaluate_whole_data": 1, "cost": 1, **PAPER},
             },
         ),
@@ -159,7 +177,7 @@ def test_adding_a_seed_runs_that_seed_only(workflow):
 
 
 def test_adding_a_protocol_runs_its_evaluations_only(workflow):
-    other = {"objectives": ["av_pbc"], "evaluate": {"clone": {"architecture": "mlp_2"}}}
+    other = {"methods": ["av_pbc"], "evaluate": {"bc": {"architecture": "mlp_2"}}}
     workflow.write_config(changed("protocols", {"other": other}))
     answer = workflow.planned()
     assert answer.counts == {"evaluate": 4, "table": 1}
@@ -179,11 +197,11 @@ def test_a_lost_or_replaced_file_is_noticed(workflow):
     (workflow.folder / "results/synsets/first/dbc/n8/seed1/synset.json").unlink()
     assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **RETURNS}
     (workflow.folder / "data/checkpoint.npz").write_text("other weights")
-    assert workflow.planned("near_experts").counts == {"near_expert": 1, "card": 1}
+    assert workflow.planned("near_experts").counts == {"near_expert": 1, "evaluate_near_expert": 1}
 
 
 def test_random_and_dbc_need_no_near_expert(tmp_path):
-    config = changed("objectives", ["random", "dbc"])
+    config = changed("methods", ["random", "dbc"])
     del config["tasks"]["second"]
     config["tasks"]["first"] = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
     workflow = WorkflowCopy.make(tmp_path / "copy", config)
@@ -201,7 +219,7 @@ def test_only_distillations_and_near_experts_use_a_gpu(finished):
 
 def test_another_configfile_replaces_the_default(workflow):
     other = changed("tasks", {"third": {"dataset": {"source": "minari", "id": "obd/third-v0"}}})
-    workflow.write_config({**other, "objectives": ["random"], "collections": {}}, "other.yaml")
+    workflow.write_config({**other, "methods": ["random"], "collections": {}}, "other.yaml")
     answer = workflow.planned("synsets", "--configfile", "other.yaml")
     assert answer.counts == {"dataset": 1, "select": 2}
     assert all("third" in path for path in answer.outputs)
@@ -248,7 +266,13 @@ def test_the_papers_grid(tmp_path):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
     lines = [line.split() for line in (run.stdout + run.stderr).splitlines()]
     assert {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdecimal()} == {
-        **{"dataset": 9, "near_expert": 9, "card": 9, "select": 9 * 10, "distill": 9 * 3 * 5 + 3 * 4 * 5},
+        **{
+            "dataset": 9,
+            "near_expert": 9,
+            "evaluate_near_expert": 9,
+            "select": 9 * 10,
+            "distill": 9 * 3 * 5 + 3 * 4 * 5,
+        },
         # Table 1, the sizes of Table 5, the protocols of Table 2, the ensembles of Table 3
         **{"evaluate": 9 * (3 * 5 + 10) + 3 * 4 * 5 + 9 * 8 * 5 + 9 * 3 * 5, "evaluate_whole_data": 9, "cost": 9},
         **{"table": 7, "figure": 6, "summary": 1, "all": 1, "total": 1125},

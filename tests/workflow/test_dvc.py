@@ -28,9 +28,9 @@ CONFIG = {
         },
     },
     "collections": {},
-    "objectives": ["random", "dbc"],
+    "methods": ["random", "dbc"],
     "variants": {},
-    "synset_sizes": [4],
+    "sizes": [4],
     "size_study": None,
     "seeds": [0],
     "random_seeds": [0],
@@ -41,7 +41,7 @@ CONFIG = {
     "overrides": [],
     "protocols": {},
     "cost_repeats": None,
-    "evaluate": {"policies": 1, "episodes": 1, "clone": {"architecture": "mlp_2", "steps": 2}},
+    "evaluate": {"policies": 1, "episodes": 1, "bc": {"architecture": "mlp_2", "steps": 2}},
     "whole_data": None,
     "card": {},
     "report": {"tables": ["table_1"], "figures": []},
@@ -49,7 +49,7 @@ CONFIG = {
 LONGEST = 60  # seconds that a push, and a pull, of 500 results may take
 # the default experiment, made small: real stages
 SMALL = {
-    **{"objectives": ["random", "av_pbc"], "seeds": [0], "random_seeds": [0], "synset_sizes": [8], "size_study": None},
+    **{"methods": ["random", "av_pbc"], "seeds": [0], "random_seeds": [0], "sizes": [8], "size_study": None},
     "distill": {"steps": 2, "snapshot_every": 1, "inner": {"steps": 2}, "outer": {"batch_size": 8}},
     **{"evaluate": {"policies": 1, "episodes": 1}, "protocols": {}},
     "report": {"tables": ["table_1", "table_4"], "figures": ["figure_1"]},
@@ -157,7 +157,7 @@ class Project:
         self.run("git", "commit", "--quiet", "--message", "-")
 
     def clone(self, folder: Path) -> "Project":
-        self.run("git", "clone", "--quiet", ".", str(folder))
+        self.run("git", "bc", "--quiet", ".", str(folder))
         return Project(folder)
 
     def changed_stages(self) -> set[str]:
@@ -248,7 +248,7 @@ def test_an_experiment_reruns_what_its_setting_is_for(project):
 
 
 def test_results_no_longer_named_are_pruned(project):
-    project.workflow.write_config({**CONFIG, "objectives": ["random"]})
+    project.workflow.write_config({**CONFIG, "methods": ["random"]})
     project.make_target("prune")
     left = set(project.contents())
     assert left == {path for path in project.contents() if "/dbc/" not in path and not path.endswith(".bin")}

@@ -43,28 +43,29 @@ np.savez("t.npz", **{field.name: getattr(transitions, field.name) for field in d
 source = {"source": "arrays", "file": "t.npz", "env_id": TASK.env_id, "reference_returns": list(TASK.reference_returns)}
 assignments = [part for key, value in source.items() for part in ("--set", f"{key}={value}")]
 run("dataset", "--task", "pendulum", "--out", "dataset.npz", *assignments)
-near_expert = {"algorithm": "cloning", "steps": 200, "batch_size": 16, "actor_widths": [8], "critic_widths": [8]}
+widths = {"actor_hidden_widths": [8], "critic_hidden_widths": [8]}
+near_expert = {"algorithm": "cloning", "steps": 200, "batch_size": 16, **widths}
 assignments = [part for key, value in near_expert.items() for part in ("--set", f"{key}={value}")]
 run("near-expert", "--dataset", "dataset.npz", "--out", "near_expert.safetensors", *assignments)
 distill = ["steps=2", "snapshot_every=1", "inner.steps=2", "inner.architecture=narrow", "outer.batch_size=8"]
 run("distill", "--dataset", "dataset.npz", "--near-expert", "near_expert.safetensors", "--objective", "sdw",
     "--size", "4", "--seed", "0", "--out", "synset.npz", *[part for text in distill for part in ("--set", text)])
-assert read_pairs(Path("synset.npz")).objective == "sdw"
+assert read_pairs(Path("synset.npz")).method == "sdw"
 
 config = Config.parse({
     "tasks": {"pendulum": {"dataset": source, "near_expert": near_expert}},
-    "objectives": ["pbc", "sdw"], "distill": {"inner": {"architecture": "narrow"}},
+    "methods": ["pbc", "sdw"], "distill": {"inner": {"architecture": "narrow"}},
     "report": {"figures": ["score_distribution"]},
 }, "test")
-job = type("Job", (), {"task": "pendulum", "objective": "sdw"})
+job = type("Job", (), {"task": "pendulum", "method": "sdw"})
 experiment = Experiment(config)
 assert experiment.dataset_files(job) == ["t.npz"]
 assert [file for file in experiment.dataset_code(job) if file.endswith("arrays.py")]
 assert not [file for file in experiment.dataset_code(job) if file.endswith("d4rl.py")]
 assert "weighting" not in experiment.distill_settings(job)
 
-paths = [write_returns(Path(f"{objective}.csv"), lambda *numbers: sum(numbers), objective=objective)
-         for objective in ("pbc", "sdw")]
+paths = [write_returns(Path(f"{method}.csv"), lambda *numbers: sum(numbers), method=method)
+         for method in ("pbc", "sdw")]
 run("figure", "--name", "score_distribution", "--out", "figure.png", *paths)
 run("table", "--out", "table.csv", *paths)
 assert "SDW" in Path("table.md").read_text()
@@ -111,7 +112,7 @@ def test_an_example_is_short(name, diff):
 
 
 def test_there_is_an_example_of_each_kind():
-    names = ["A dataset", "A near-expert algorithm", "An objective", "An architecture", "A figure"]
+    names = ["A dataset", "A near-expert algorithm", "An method", "An architecture", "A figure"]
     assert [name for name, _ in EXAMPLES] == names
 
 

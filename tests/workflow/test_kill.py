@@ -20,12 +20,18 @@ from obdistill.core.errors import UserError
 KILLS_PER_STAGE = 3
 SETS = {
     "collect": {"env_id": "Pendulum-v1", "medium_steps": 400, "transitions": 400, "levels": ["medium"]}
-    | {"random_steps": 200, "batch_size": 16, "hidden_sizes": [8]},
+    | {"random_steps": 200, "batch_size": 16, "hidden_widths": [8]},
     "dataset": {"source": "collect", "collection": "own", "level": "medium", "reference_returns": [-1200.0, -150.0]},
-    "near-expert": {"algorithm": "td3_bc", "steps": 60, "batch_size": 16, "actor_widths": [8], "critic_widths": [8]},
+    "near-expert": {
+        "algorithm": "td3_bc",
+        "steps": 60,
+        "batch_size": 16,
+        "actor_hidden_widths": [8],
+        "critic_hidden_widths": [8],
+    },
     "card": {"episodes": 10},
     "distill": {"steps": 12, "snapshot_every": 6, "inner": {"steps": 3, "architecture": "mlp_2"}},
-    "evaluate": {"policies": 2, "episodes": 1, "clone": {"steps": 5}},
+    "evaluate": {"policies": 2, "episodes": 1, "bc": {"steps": 5}},
     "table": {},
     "figure": {"dpi": 50},
     "summary": {},
@@ -112,8 +118,8 @@ def test_every_stage_survives(tmp_path):
 
 CONFIG = {
     "tasks": {"first": {"dataset": {"source": "minari", "id": "obd/first-v0"}}},
-    "objectives": ["random"],
-    "synset_sizes": [8],
+    "methods": ["random"],
+    "sizes": [8],
     "seeds": [0, 1],
     "report": {"tables": ["table_1"], "figures": []},
 }

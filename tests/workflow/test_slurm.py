@@ -20,8 +20,8 @@ pytestmark = pytest.mark.slurm
 REPOSITORY = Path(__file__).parents[2]
 # the default experiment, made tiny, but for the distillations: they shall last until they are disturbed
 SMALL = {
-    "objectives": ["random", "pbc"],
-    "synset_sizes": [16],
+    "methods": ["random", "pbc"],
+    "sizes": [16],
     "seeds": [0, 1],
     "random_seeds": None,
     "cost_repeats": None,  # seconds differ from run to run

@@ -5,6 +5,7 @@ import sys
 from obdistill.core import lock
 from obdistill.synsets.stage import RANDOM
 from obdistill.core.errors import UserError
+from obdistill.core.methods import DEFAULT
 from obdistill.experiment.record import Record
 from obdistill.experiment.workflow import Experiment, package_file, sources
 

@@ -4,12 +4,12 @@ rule evaluate:
         pairs=rules.distill.output.synset,
         code=sources("obdistill.evaluations.stage"),
     output:
-        returns="results/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.csv",
-        metadata="results/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.json",
+        returns="results/evaluations/{task}/{method}/{variant}/size{size}/seed{seed}/{protocol}.csv",
+        metadata="results/evaluations/{task}/{method}/{variant}/size{size}/seed{seed}/{protocol}.json",
     log:
-        "logs/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.log",
+        "logs/evaluations/{task}/{method}/{variant}/size{size}/seed{seed}/{protocol}.log",
     benchmark:
-        "timings/evaluations/{task}/{objective}/n{size}/seed{seed}/{protocol}.tsv"
+        "timings/evaluations/{task}/{method}/{variant}/size{size}/seed{seed}/{protocol}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -19,7 +19,7 @@ rule evaluate:
     params:
         settings=experiment.evaluate_settings,
     message:
-        "Evaluate {wildcards.protocol} on {wildcards.task}: {wildcards.objective}, {wildcards.size} pairs, seed {wildcards.seed}"
+        "Evaluate {wildcards.protocol} on {wildcards.task}: {wildcards.method} ({wildcards.variant}), {wildcards.size} pairs, seed {wildcards.seed}"
     shell:
         "obd evaluate --pairs {input.pairs:q} --protocol {wildcards.protocol} --seed {wildcards.seed} "
         "--settings {params.settings:q} --out {output.returns:q} --log {log:q} --threads {threads} --workers {threads}"
@@ -49,6 +49,32 @@ rule evaluate_whole_data:
     shell:
         "obd evaluate --pairs {input.pairs:q} --protocol whole_data "
         "--settings {params.settings:q} --out {output.returns:q} --log {log:q} --threads {threads} --workers {threads}"
+
+
+rule evaluate_near_expert:
+    input:
+        near_expert=rules.near_expert.output.near_expert,
+        code=sources("obdistill.evaluations.near_expert"),
+    output:
+        returns="results/evaluations/{task}/near_expert/near_expert.csv",
+        metadata="results/evaluations/{task}/near_expert/near_expert.json",
+    log:
+        "logs/evaluations/{task}/near_expert/near_expert.log",
+    benchmark:
+        "timings/evaluations/{task}/near_expert/near_expert.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(HOUR),
+    params:
+        settings=experiment.near_expert_evaluation_settings,
+    message:
+        "Evaluate the near-expert of {wildcards.task}"
+    shell:
+        "obd evaluate-near-expert --near-expert {input.near_expert:q} --settings {params.settings:q} "
+        "--out {output.returns:q} --log {log:q} --threads {threads}"
 
 
 rule cost:
@@ -81,6 +107,7 @@ rule cost:
 rule evaluations:
     input:
         [paths(file, experiment.evaluations()) for file in rules.evaluate.output],
+        [paths(file, experiment.near_experts()) for file in rules.evaluate_near_expert.output],
         [paths(file, experiment.whole_data()) for file in rules.evaluate_whole_data.output],
         [paths(file, experiment.costs()) for file in rules.cost.output],
     message:

@@ -1,4 +1,4 @@
-# Near-experts: a policy and critics made from a task's dataset, and their evaluation card.
+# Near-experts: a policy and critics made from a task's dataset, or imported.
 rule near_expert:
     input:
         dataset=rules.dataset.output.dataset,
@@ -29,34 +29,8 @@ rule near_expert:
         "--out {output.near_expert:q} --log {log:q} --threads {threads} --device {resources.device}"
 
 
-rule card:
-    input:
-        near_expert=rules.near_expert.output.near_expert,
-        code=sources("obdistill.evaluations.near_expert"),
-    output:
-        returns="results/near_experts/{task}/returns.csv",
-        metadata="results/near_experts/{task}/returns.json",
-    log:
-        "logs/near_experts/{task}/card.log",
-    benchmark:
-        "timings/near_experts/{task}/card.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(HOUR),
-    params:
-        settings=experiment.card_settings,
-    message:
-        "Evaluate the near-expert of {wildcards.task}"
-    shell:
-        "obd card --near-expert {input.near_expert:q} --settings {params.settings:q} "
-        "--out {output.returns:q} --log {log:q} --threads {threads}"
-
-
 rule near_experts:
     input:
-        [paths(file, experiment.near_experts()) for file in [*rules.near_expert.output, *rules.card.output]],
+        [paths(file, experiment.near_experts()) for file in rules.near_expert.output],
     message:
-        "All near-experts and their cards are there"
+        "All near-experts are there"

@@ -1,4 +1,4 @@
-# Synsets: distilled from a dataset by an objective, or selected at random.
+# Synsets: distilled from a dataset by a method, or selected at random.
 # whoever can do with a selection needs no near-expert, no GPU and no days
 ruleorder: select > distill
 
@@ -8,16 +8,17 @@ rule select:
         dataset=rules.dataset.output.dataset,
         code=sources("obdistill.synsets.stage"),
     output:
-        synset="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.npz",
-        metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.json",
-        metrics="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.csv",
-        metrics_metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.json",
+        synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
+        metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.json",
+        metrics="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/metrics.csv",
+        metrics_metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/metrics.json",
     log:
-        "logs/synsets/{task}/{objective}/n{size}/seed{seed}.log",
+        "logs/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.log",
     benchmark:
-        "timings/synsets/{task}/{objective}/n{size}/seed{seed}.tsv"
+        "timings/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.tsv"
     wildcard_constraints:
-        objective=RANDOM,
+        method=RANDOM,
+        variant=DEFAULT,
     conda:
         "../../environment.yml"
     threads: 1
@@ -27,7 +28,7 @@ rule select:
     message:
         "Random synset of {wildcards.task}: {wildcards.size} pairs, seed {wildcards.seed}"
     shell:
-        "obd distill --dataset {input.dataset:q} --objective {wildcards.objective} --size {wildcards.size} "
+        "obd distill --dataset {input.dataset:q} --objective {wildcards.method} --variant {wildcards.variant} --size {wildcards.size} "
         "--seed {wildcards.seed} --out {output.synset:q} --log {log:q} --threads {threads}"
 
 
@@ -40,14 +41,14 @@ rule distill:
         ),
         code=sources("obdistill.synsets.stage"),
     output:
-        synset="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.npz",
-        metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/synset.json",
-        metrics="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.csv",
-        metrics_metadata="results/synsets/{task}/{objective}/n{size}/seed{seed}/metrics.json",
+        synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
+        metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.json",
+        metrics="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/metrics.csv",
+        metrics_metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/metrics.json",
     log:
-        "logs/synsets/{task}/{objective}/n{size}/seed{seed}.log",
+        "logs/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.log",
     benchmark:
-        "timings/synsets/{task}/{objective}/n{size}/seed{seed}.tsv"
+        "timings/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.tsv"
     conda:
         "../../environment.yml"
     threads: 1
@@ -61,10 +62,10 @@ rule distill:
         settings=experiment.distill_settings,
         near_expert=lambda wildcards, input: input.near_expert and f"--near-expert {input.near_expert}",
     message:
-        "Synset of {wildcards.task}: {wildcards.objective}, {wildcards.size} pairs, seed {wildcards.seed}"
+        "Synset of {wildcards.task}: {wildcards.method} ({wildcards.variant}), {wildcards.size} pairs, seed {wildcards.seed}"
     shell:
-        "obd distill --dataset {input.dataset:q} {params.near_expert} --objective {wildcards.objective} "
-        "--size {wildcards.size} --seed {wildcards.seed} --settings {params.settings:q} "
+        "obd distill --dataset {input.dataset:q} {params.near_expert} --objective {wildcards.method} "
+        "--variant {wildcards.variant} --size {wildcards.size} --seed {wildcards.seed} --settings {params.settings:q} "
         "--out {output.synset:q} --log {log:q} --threads {threads} --device {resources.device} "
         "--checkpoint-minutes {resources.checkpoint_minutes}"
 

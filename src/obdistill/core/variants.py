@@ -1,4 +1,4 @@
-"""Names of objectives with other settings: ``pbc_paper`` is the objective ``pbc`` with the settings named ``paper``."""
+"""Names of methods with other settings: ``pbc_paper`` is the method ``pbc`` with the settings named ``paper``."""
 
 from collections.abc import Iterable
 
@@ -6,14 +6,14 @@ from obdistill.core.errors import UserError
 
 
 def split(name: str, known: Iterable[str]) -> tuple[str, str]:
-    """Split a name into a known objective and the name of a variant, empty for the objective itself.
+    """Split a name into a known method and the name of a variant, empty for the method itself.
 
     Parameters
     ----------
     name : str
         E.g. ``av_pbc`` or ``av_pbc_paper``.
     known : iterable of str
-        Objectives; the longest that fits is taken.
+        Methods; the longest that fits is taken.
 
     Raises
     ------
@@ -21,11 +21,11 @@ def split(name: str, known: Iterable[str]) -> tuple[str, str]:
         If it begins with none of them.
     """
     known = list(known)
-    for objective in sorted(known, key=len, reverse=True):
-        if name == objective:
-            return objective, ""
-        if name.startswith(f"{objective}_"):
-            return objective, name.removeprefix(f"{objective}_")
+    for method in sorted(known, key=len, reverse=True):
+        if name == method:
+            return method, ""
+        if name.startswith(f"{method}_"):
+            return method, name.removeprefix(f"{method}_")
     raise UserError(
-        f"objective: {name!r} is unknown; allowed: {', '.join(known)}, or one of them and a variant, as in pbc_paper"
+        f"method: {name!r} is unknown; allowed: {', '.join(known)}, or one of them and a variant, as in pbc_paper"
     )

@@ -69,7 +69,7 @@ class CollectSettings(Settings):
     reference_returns: tuple[float, float] | None = Field(
         None, description="Returns of a random and an expert policy (score 0 and 100); default: D4RL's, if it has any."
     )
-    hidden_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (256, 256), min_length=1, description="Hidden layers of SAC's actor and critics."
     )
     learning_rate: float = Field(3e-4, gt=0, description="SAC's learning rate (Adam).")
@@ -349,7 +349,7 @@ def _train(settings: CollectSettings, seed: int) -> tuple[dict[str, Any], list[E
         learning_starts=settings.random_steps,
         batch_size=settings.batch_size,
         gamma=settings.discount,
-        policy_kwargs={"net_arch": list(settings.hidden_sizes)},
+        policy_kwargs={"net_arch": list(settings.hidden_widths)},
         # Stable-Baselines3 seeds the global generators; it takes 32 bits
         seed=child_seed(seed, "sac") % 2**32,
         device="cpu",

@@ -17,7 +17,7 @@ from obdistill.core import artifacts
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.settings import Settings
-from obdistill.evaluations.stage import CloneSettings, clone
+from obdistill.evaluations.stage import BcSettings, clone
 from obdistill.synsets.synset import read_pairs
 
 KIND = "cost"
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 class CostSettings(Settings):
     """Settings of a measurement of cost."""
 
-    whole_data: CloneSettings = Field(CloneSettings(), description="training on the whole dataset")
-    synset: CloneSettings = Field(CloneSettings(), description="training on the synset")
+    whole_data: BcSettings = Field(BcSettings(), description="training on the whole dataset")
+    synset: BcSettings = Field(BcSettings(), description="training on the synset")
     repeats: int = Field(5, ge=1, description="trainings on the synset, of which the median is taken")
 
 
@@ -45,7 +45,7 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
     settings : CostSettings
         The trainings, and how often the one on the synset is timed.
     out : Path
-        Table to write, one row for each of ``whole_data`` and ``synset``: n_pairs; steps; batch_size; seconds (median
+        Table to write, one row for each of ``whole_data`` and ``synset``: size; steps; batch_size; seconds (median
         of the repeats); megabytes (1e6 bytes) of the states and actions as float32.
 
     Raises
@@ -71,7 +71,7 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
             {
                 "task": pairs.task.name,
                 "data": name,
-                "n_pairs": len(states),
+                "size": len(states),
                 "steps": training.steps,
                 "batch_size": min(training.batch_size or len(states), len(states)),
                 "seconds": statistics.median(times[name]),

@@ -1,4 +1,4 @@
-"""The card of a near-expert, ``obd card``: its returns, and its critics against Monte-Carlo returns."""
+"""The card of a near-expert, ``obd evaluate-near-expert``: its returns, and its critics against Monte-Carlo returns."""
 
 import functools
 import logging
@@ -11,6 +11,7 @@ from pydantic import Field
 from obdistill.core import artifacts
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
+from obdistill.core.methods import DEFAULT
 from obdistill.core.seeding import child_seed
 from obdistill.core.settings import Settings
 from obdistill.evaluations.rollout import Trajectory, record
@@ -22,7 +23,7 @@ CUT_WEIGHT = 0.01  # a return counts if what was cut off after it has less than 
 log = logging.getLogger(__name__)
 
 
-class CardSettings(Settings):
+class NearExpertEvaluationSettings(Settings):
     """Settings of a near-expert's evaluation."""
 
     episodes: int = Field(10, ge=10, description="episodes of the deterministic policy")
@@ -31,7 +32,7 @@ class CardSettings(Settings):
     )
 
 
-def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Path) -> None:
+def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
     """Roll a near-expert out and write its returns, with the comparison of its critics in the sidecar.
 
     Parameters
@@ -40,7 +41,7 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
         Near-expert artifact.
     seed : int
         Seed of the environments.
-    settings : CardSettings
+    settings : NearExpertEvaluationSettings
         Episodes and discount.
     out : Path
         Returns to write (``.csv``).
@@ -63,8 +64,9 @@ def make_card(near_expert_path: Path, seed: int, settings: CardSettings, out: Pa
     scores = near_expert.task.score(returns)
     table = returns_table(
         task=near_expert.task.name,
-        objective="near_expert",
-        n_pairs=made["transitions"],
+        method="near_expert",
+        variant=DEFAULT,
+        size=made["transitions"],
         seed=seed,
         protocol="near_expert",
         step=0,
@@ -147,10 +149,10 @@ def _mean_and_sd(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
 
 
-@stage("card", CardSettings)
+@stage("evaluate-near-expert", NearExpertEvaluationSettings)
 @click.option("--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
 @out_option(".csv", "Returns to write (.csv).")
-def command(near_expert: Path, seed: int, settings: CardSettings, out: Path) -> None:
+def command(near_expert: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
     """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
     make_card(near_expert, seed, settings, out)

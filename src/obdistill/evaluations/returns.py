@@ -10,21 +10,22 @@ import pandas as pd
 
 from obdistill.core import artifacts, variants
 from obdistill.core.errors import UserError
+from obdistill.core.methods import DEFAULT
 from obdistill.paper import names as display
 
 COLUMNS = (
-    *("task", "objective", "n_pairs", "seed", "protocol", "step", "policy", "policy_seed"),
+    *("task", "method", "variant", "size", "seed", "protocol", "step", "policy", "policy_seed"),
     *("episode", "env_seed", "return", "length", "score"),
 )
 NUMBERS = ("seed", "step", "policy", "episode", "return", "score")
-EPISODE = ["task", "objective", "n_pairs", "seed", "protocol", "step", "policy", "episode"]  # names one row
-CELL = ["task", "objective", "n_pairs", "protocol"]  # what one number of a table is about
+EPISODE = ["task", "method", "size", "seed", "protocol", "step", "policy", "episode"]  # names one row
+CELL = ["task", "method", "size", "protocol"]  # what one number of a table is about
 
 # what most tables and figures are about: the standard evaluations, with those of whole datasets or without
 STANDARD = {"protocol": ("standard", "whole_data", "near_expert")}
 SYNSETS = {
     "protocol": ("standard",),
-    "objective": tuple(name for name, look in display.OBJECTIVES.items() if look.synset),
+    "method": tuple(name for name, look in display.METHODS.items() if look.synset),
 }
 
 
@@ -54,6 +55,10 @@ def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, An
     for path in paths:
         frame, metadata = artifacts.read_table(path, artifacts.RETURNS)
         check(frame, path)
+        # a variant is a row of its own
+        frame = frame.assign(
+            method=frame["method"].where(frame["variant"] == DEFAULT, frame["method"] + "_" + frame["variant"])
+        )
         task, env_id = str(frame["task"].iloc[0]), str(metadata.get("env_id"))
         other, where = environments.setdefault(task, (env_id, path))
         if other != env_id:
@@ -64,7 +69,7 @@ def read_returns(paths: Iterable[Path]) -> tuple[pd.DataFrame, list[dict[str, An
     frames.sort(key=lambda frame: [_sortable(frame[key].iloc[0]) for key in EPISODE])
     inputs.sort(key=lambda entry: entry["file"])
     episodes = pd.concat(frames, ignore_index=True)
-    for column in ("task", "objective", "protocol", "file"):
+    for column in ("task", "method", "protocol", "file"):
         episodes[column] = episodes[column].astype("category")  # millions of rows share a few names
     twice = episodes.duplicated(EPISODE)
     if twice.any():
@@ -79,7 +84,7 @@ def check(frame: pd.DataFrame, path: Path) -> None:
     Raises
     ------
     UserError
-        If it lacks a column, is empty, names an unknown objective, or holds a number that is missing or not finite.
+        If it lacks a column, is empty, names an unknown method, or holds a number that is missing or not finite.
     """
     for column in COLUMNS:
         if column not in frame:
@@ -88,9 +93,9 @@ def check(frame: pd.DataFrame, path: Path) -> None:
         raise UserError(f"{path}: holds no episode")
     if frame["task"].nunique(dropna=False) > 1:
         raise UserError(f"{path}: holds the tasks {_listed(frame['task'])}; a returns file is about one task")
-    for objective in frame["objective"].unique():
+    for method in frame["method"].unique():
         try:
-            display.look(objective)
+            display.look(method)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
     for column in NUMBERS:
@@ -115,8 +120,8 @@ class Selection:
     without : mapping
         Column of the returns -> values to leave out.
     compares : str
-        Column whose values are compared: a task and objective with one value of it only is left out. If it is
-        ``n_pairs``, synsets of all sizes are kept; ``variant`` stands for the variants of an objective. Empty: none.
+        Column whose values are compared: a task and method with one value of it only is left out. If it is
+        ``size``, synsets of all sizes are kept; ``variant`` stands for the variants of a method. Empty: none.
     """
 
     reads: Literal["returns", "costs", "synsets"] = "returns"
@@ -124,14 +129,14 @@ class Selection:
     without: Mapping[str, Sequence[object]] = field(default_factory=dict)
     compares: str = ""
 
-    def of(self, rows: pd.DataFrame, n_pairs: int | None) -> pd.DataFrame:
+    def of(self, rows: pd.DataFrame, size: int | None) -> pd.DataFrame:
         """Keep the rows it is about, possibly none.
 
         Parameters
         ----------
         rows : DataFrame
             Episodes as `read_returns` gives them, or anything else with the columns of `CELL`.
-        n_pairs : int or None
+        size : int or None
             Size of the synsets to keep; rows of whole datasets stay. None keeps all sizes.
         """
         keep = pd.Series(True, rows.index)
@@ -139,21 +144,21 @@ class Selection:
             keep &= rows[column].isin(list(values))
         for column, values in self.without.items():
             keep &= ~rows[column].isin(list(values))
-        if n_pairs is not None and self.compares != "n_pairs":
-            whole = [name for name in rows["objective"].unique() if not display.look(name).synset]
-            keep &= rows["objective"].isin(whole) | (rows["n_pairs"] == n_pairs)
+        if size is not None and self.compares != "size":
+            whole = [name for name in rows["method"].unique() if not display.look(name).synset]
+            keep &= rows["method"].isin(whole) | (rows["size"] == size)
         kept = rows[keep]
         if self.compares == "variant":
-            plain = kept["objective"].map(lambda name: variants.split(name, display.OBJECTIVES)[0]).astype(str)
-            names = kept["objective"].astype(str).groupby([kept["task"].astype(str), plain])
+            plain = kept["method"].map(lambda name: variants.split(name, display.METHODS)[0]).astype(str)
+            names = kept["method"].astype(str).groupby([kept["task"].astype(str), plain])
             kept = kept[names.transform("nunique") > 1]
         elif self.compares:
-            groups = kept.groupby(["task", "objective"], observed=True)[self.compares]
+            groups = kept.groupby(["task", "method"], observed=True)[self.compares]
             kept = kept[groups.transform("nunique") > 1]
         return kept
 
 
-def select(episodes: pd.DataFrame, selection: Selection, n_pairs: int | None) -> pd.DataFrame:
+def select(episodes: pd.DataFrame, selection: Selection, size: int | None) -> pd.DataFrame:
     """Keep the episodes a table or figure is about; see `Selection.of`.
 
     Raises
@@ -161,10 +166,10 @@ def select(episodes: pd.DataFrame, selection: Selection, n_pairs: int | None) ->
     UserError
         If nothing is left.
     """
-    kept = selection.of(episodes, n_pairs)
+    kept = selection.of(episodes, size)
     if kept.empty:
         wanted = [f"{column} in {', '.join(map(str, values))}" for column, values in selection.where.items()]
-        wanted += [] if n_pairs is None or selection.compares == "n_pairs" else [f"n_pairs {n_pairs}"]
+        wanted += [] if size is None or selection.compares == "size" else [f"size {size}"]
         wanted += [f"more than one {selection.compares}"] if selection.compares else []
         raise UserError(f"{episodes['file'].iloc[0]}: no episode in the files given has {' and '.join(wanted)}")
     return kept
@@ -176,33 +181,33 @@ def check_cell(cell: pd.DataFrame) -> None:
     Raises
     ------
     UserError
-        If they mix objectives, protocols or synset sizes, or if seeds were evaluated at different steps.
+        If they mix methods, protocols or synset sizes, or if seeds were evaluated at different steps.
     """
     first = cell.iloc[0]
     for column in CELL:
         if cell[column].nunique(dropna=False) > 1:
-            hint = "; choose one with --set n_pairs=N" if column == "n_pairs" else "; give the files of one only"
+            hint = "; choose one with --set size=N" if column == "size" else "; give the files of one only"
             raise UserError(
-                f"{first['file']}: task {first['task']}, {first['objective']}: {column} is "
+                f"{first['file']}: task {first['task']}, {first['method']}: {column} is "
                 f"{_listed(cell[column])} in the files given, and one number cannot stand for both{hint}"
             )
     steps = cell.groupby("seed")["step"].unique().map(lambda values: tuple(sorted(values)))
     if steps.nunique() > 1:
         seed = steps.index[steps != steps.iloc[0]][0]
         raise UserError(
-            f"{cell['file'][cell['seed'] == seed].iloc[0]}: task {first['task']}, {first['objective']}: seed {seed} "
+            f"{cell['file'][cell['seed'] == seed].iloc[0]}: task {first['task']}, {first['method']}: seed {seed} "
             f"was evaluated at other steps than seed {steps.index[0]} ({steps[seed]} against {steps.iloc[0]})"
         )
 
 
-def by_task_and_objective(episodes: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
-    """Split episodes: task -> objective -> episodes, both in the order of display."""
-    objectives = display.in_order(episodes["objective"].unique())
+def by_task_and_method(episodes: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
+    """Split episodes: task -> method -> episodes, both in the order of display."""
+    methods = display.in_order(episodes["method"].unique())
     cells: dict[str, dict[str, pd.DataFrame]] = {}
     for task in sorted(episodes["task"].unique(), key=display.task_position):
         of_task = episodes[episodes["task"] == task]
-        found = {objective: of_task[of_task["objective"] == objective] for objective in objectives}
-        cells[task] = {objective: cell for objective, cell in found.items() if not cell.empty}
+        found = {method: of_task[of_task["method"] == method] for method in methods}
+        cells[task] = {method: cell for method, cell in found.items() if not cell.empty}
     return cells
 
 

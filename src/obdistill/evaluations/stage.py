@@ -33,7 +33,7 @@ ROWS, COLUMNS = 4, 16
 log = logging.getLogger(__name__)
 
 
-class CloneSettings(Settings):
+class BcSettings(Settings):
     """How a policy is trained on pairs."""
 
     architecture: Literal[tuple(ARCHITECTURES)] = Field("mlp_4", description="policy network")  # type: ignore[valid-type]
@@ -48,23 +48,23 @@ class CloneSettings(Settings):
 class EvaluateSettings(Settings):
     """Settings of an evaluation."""
 
-    clone: CloneSettings = Field(CloneSettings(), description="training of the policies")
+    bc: BcSettings = Field(BcSettings(), description="training of the policies")
     policies: int = Field(10, ge=1, description="policies per snapshot, each from its own initialization")
     episodes: int = Field(10, ge=1, description="episodes per policy")
     last_snapshots: int | None = Field(None, ge=1, description="evaluate only the last so many snapshots; null: all")
     ensemble: bool = Field(False, description="the policies of a snapshot act together, by the mean of their actions")
 
 
-def clone(states: Tensor, actions: Tensor, settings: CloneSettings, policies: int, seed: int) -> Parameters:
+def clone(states: Tensor, actions: Tensor, settings: BcSettings, policies: int, seed: int) -> Parameters:
     """Train policies on pairs by behavior cloning, all at once.
 
     Parameters
     ----------
-    states : Tensor of shape (n_pairs, state_dim)
+    states : Tensor of shape (size, state_dim)
         Normalized states.
-    actions : Tensor of shape (n_pairs, action_dim)
+    actions : Tensor of shape (size, action_dim)
         Normalized actions.
-    settings : CloneSettings
+    settings : BcSettings
         Architecture, optimizer, steps.
     policies : int
         Number of policies R.
@@ -92,12 +92,12 @@ def clone(states: Tensor, actions: Tensor, settings: CloneSettings, policies: in
     else:
         trained = _minimize(initial, states, actions, settings, torch_generator(seed, "batches"))
     if not all(tensor.isfinite().all() for tensor in trained.tensors()):
-        raise UserError(f"clone.learning_rate: {settings.learning_rate}: the training of a policy diverged; lower it")
+        raise UserError(f"bc.learning_rate: {settings.learning_rate}: the training of a policy diverged; lower it")
     return trained
 
 
 def _minimize(
-    parameters: Parameters, states: Tensor, actions: Tensor, settings: CloneSettings, generator: torch.Generator
+    parameters: Parameters, states: Tensor, actions: Tensor, settings: BcSettings, generator: torch.Generator
 ) -> Parameters:
     """Train with any optimizer and with minibatches; an element-wise optimizer keeps stacked policies apart."""
     leaves = parameters.tensors()
@@ -192,7 +192,7 @@ def evaluate(
         Name of the protocol in the table, e.g. ``standard``.
     seed : int
         Seed of policy initializations and of environments (two separate children). Policy k of every snapshot and
-        objective starts from the same initialization and meets the same environment seeds.
+        method starts from the same initialization and meets the same environment seeds.
     settings : EvaluateSettings
         The rest.
     out : Path
@@ -214,15 +214,16 @@ def evaluate(
         for index in chosen:
             states = pairs.normalizer.states(pairs.observations[index])
             actions = pairs.normalizer.actions(pairs.actions[index])
-            trained = clone(states, actions, settings.clone, settings.policies, seed)
-            policy = TrainedPolicies(trained, settings.clone.architecture, pairs.normalizer, settings.ensemble)
+            trained = clone(states, actions, settings.bc, settings.policies, seed)
+            policy = TrainedPolicies(trained, settings.bc.architecture, pairs.normalizer, settings.ensemble)
             episodes = rollout(policy, pairs.task.env_id, env_seeds, workers)
             scores = pairs.task.score(episodes.returns)
             tables.append(
                 returns_table(
                     task=pairs.task.name,
-                    objective=pairs.objective,
-                    n_pairs=len(states),
+                    method=pairs.method,
+                    variant=pairs.variant,
+                    size=len(states),
                     seed=pairs.seed,
                     protocol=protocol,
                     step=int(pairs.steps[index]),
@@ -255,8 +256,9 @@ def evaluate(
 def returns_table(
     *,
     task: str,
-    objective: str,
-    n_pairs: int,
+    method: str,
+    variant: str,
+    size: int,
     seed: int,
     protocol: str,
     step: int,
@@ -271,8 +273,9 @@ def returns_table(
     return pd.DataFrame(
         {
             "task": task,
-            "objective": objective,
-            "n_pairs": n_pairs,
+            "method": method,
+            "variant": variant,
+            "size": size,
             "seed": seed,
             "protocol": protocol,
             "step": step,

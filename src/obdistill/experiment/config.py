@@ -1,6 +1,6 @@
 """The configuration of an experiment: what config.yaml may hold, and whether it fits together.
 
-Each stage declares its own settings beside its function; here they are put together with the grid (tasks, objectives,
+Each stage declares its own settings beside its function; here they are put together with the grid (tasks, methods,
 sizes, seeds), and everything is checked before the first job starts.
 """
 
@@ -11,23 +11,23 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, StringConstraints
 
 from obdistill.core.errors import UserError
+from obdistill.core.methods import DEFAULT, METHODS, OBJECTIVES, SYNSET_METHODS
 from obdistill.core.settings import NAME, Settings, merge, parse
-from obdistill.core.variants import split as split_variant
 from obdistill.datasets.collect import CollectSettings
 from obdistill.datasets.collected import CollectedSettings
 from obdistill.datasets.d4rl import BUILT_IN, D4rlSettings
 from obdistill.datasets.stage import DatasetSettings
-from obdistill.evaluations.near_expert import CardSettings
+from obdistill.evaluations.near_expert import NearExpertEvaluationSettings
 from obdistill.evaluations.stage import EvaluateSettings
 from obdistill.near_experts.stage import NearExpertSettings
 from obdistill.paper.figures.figures import FIGURES, FigureSettings
 from obdistill.paper.tables.score_tables import TABLES, TableSettings
-from obdistill.synsets.objectives import NEED_NEAR_EXPERT, OBJECTIVES
 from obdistill.synsets.stage import RANDOM, DistillSettings
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Seed = Annotated[int, Field(ge=0)]
-Objective = Literal[RANDOM, *OBJECTIVES]  # type: ignore[valid-type]
+Method = Literal[SYNSET_METHODS]  # type: ignore[valid-type]
+Objective = Literal[OBJECTIVES]  # type: ignore[valid-type]
 Size = Annotated[int, Field(ge=1)]
 STANDARD = "standard"  # the protocol that is `evaluate` itself
 RESERVED = {STANDARD, "whole_data", "near_expert"}  # protocols of the returns that are none of synsets' further ones
@@ -39,7 +39,7 @@ class TaskSettings(Settings):
 
     dataset: DatasetSettings = Field(description="where the transitions come from")
     near_expert: NearExpertSettings | None = Field(
-        None, description="policy and critics made from the dataset; null: none, then only objectives without one"
+        None, description="policy and critics made from the dataset; null: none, then only methods without one"
     )
 
 
@@ -64,34 +64,41 @@ class TaskPatterns(Settings):
 
 
 class Override(TaskPatterns):
-    """Other settings for some tasks and objectives."""
+    """Other settings for some tasks and methods."""
 
-    objectives: tuple[Objective, ...] = Field(
-        (RANDOM, *OBJECTIVES), min_length=1, description="objectives; all if left out (no matter for whole_data)"
+    methods: tuple[Method, ...] = Field(
+        SYNSET_METHODS, min_length=1, description="methods; all if left out (no matter for whole_data)"
     )
     distill: dict[str, Any] = Field({}, description="keys of distill that differ")
     evaluate: dict[str, Any] = Field({}, description="keys of evaluate that differ")
     whole_data: dict[str, Any] = Field({}, description="keys of whole_data that differ")
 
-    def covers(self, task: str, objective: str | None) -> bool:
-        """Tell whether it applies to a task and an objective (None: to the whole data)."""
-        return self.covers_task(task) and (objective is None or objective in self.objectives)
+    def covers(self, task: str, method: str | None) -> bool:
+        """Tell whether it applies to a task and a method (None: to the whole data)."""
+        return self.covers_task(task) and (method is None or method in self.methods)
 
 
 class ProtocolSettings(Settings):
     """Another way to evaluate synsets."""
 
-    objectives: tuple[Objective, ...] = Field(
-        tuple(OBJECTIVES), min_length=1, description="objectives whose synsets it is for; all but random if left out"
+    methods: tuple[Method, ...] = Field(
+        OBJECTIVES, min_length=1, description="methods whose synsets it is for; all but random if left out"
     )
     evaluate: dict[str, Any] = Field({}, description="keys of evaluate that differ")
 
 
-class SizeStudy(TaskPatterns):
-    """Synsets of further sizes for some tasks and objectives."""
+class VariantSettings(Settings):
+    """Other settings of distillation, compared with those of `distill`."""
 
-    sizes: tuple[Size, ...] = Field(min_length=1, description="numbers of pairs, beside synset_sizes")
-    objectives: tuple[Objective, ...] = Field(("av_pbc",), min_length=1, description="objectives")
+    methods: tuple[Objective, ...] = Field(OBJECTIVES, min_length=1, description="methods that have this variant")
+    distill: dict[str, Any] = Field(min_length=1, description="keys of distill that differ")
+
+
+class SizeStudy(TaskPatterns):
+    """Synsets of further sizes for some tasks and methods."""
+
+    sizes: tuple[Size, ...] = Field(min_length=1, description="numbers of pairs, beside sizes")
+    methods: tuple[Method, ...] = Field(("av_pbc",), min_length=1, description="methods")
     evaluate: dict[str, Any] = Field({}, description="keys of evaluate that differ at these sizes")
 
 
@@ -115,15 +122,15 @@ class Config(Settings):
     collections: dict[Name, CollectionSettings] = Field(
         {}, description="name -> what to collect; tasks take their data from it with `source: collect`"
     )
-    objectives: tuple[str, ...] = Field(
-        (RANDOM, *OBJECTIVES), min_length=1, description="ways to make a synset, the rows of Table 1"
+    methods: tuple[Method, ...] = Field(
+        SYNSET_METHODS, min_length=1, description="ways to make a synset, the rows of Table 1"
     )
-    variants: dict[Name, dict[str, Any]] = Field(
-        {}, description="name -> keys of distill that differ in the objectives <objective>_<name>"
+    variants: dict[Name, VariantSettings] = Field(
+        {}, description="name -> other settings of distill, each for some methods, beside `default`: `distill` itself"
     )
-    synset_sizes: tuple[Size, ...] = Field((256,), min_length=1, description="numbers of pairs of a synset")
+    sizes: tuple[Size, ...] = Field((256,), min_length=1, description="numbers of pairs of a synset")
     size_study: SizeStudy | None = Field(
-        None, description="further sizes for some tasks and objectives, the rows of Table 5; null: none"
+        None, description="further sizes for some tasks and methods, the rows of Table 5; null: none"
     )
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, description="distillation seeds")
     random_seeds: tuple[Seed, ...] | None = Field(
@@ -134,14 +141,16 @@ class Config(Settings):
     protocols: dict[Name, ProtocolSettings] = Field(
         {}, description="name -> another way to evaluate synsets, beside `standard`, which is `evaluate` itself"
     )
-    overrides: tuple[Override, ...] = Field((), description="other settings for some tasks and objectives; last wins")
+    overrides: tuple[Override, ...] = Field((), description="other settings for some tasks and methods; last wins")
     whole_data: EvaluateSettings | None = Field(
         None, description="behavior cloning on the whole dataset, the row `BC (whole)`; null: no such row"
     )
     cost_repeats: int | None = Field(
         None, ge=1, description="timed trainings on a synset, against one on the whole data (Table 4); null: no Table 4"
     )
-    card: CardSettings = Field(CardSettings(), description="evaluation of the near-experts")
+    near_expert_evaluation: NearExpertEvaluationSettings = Field(
+        NearExpertEvaluationSettings(), description="evaluation of the near-experts"
+    )
     report: ReportSettings = Field(ReportSettings(), description="tables and figures")
 
     @classmethod
@@ -164,43 +173,46 @@ class Config(Settings):
         for misfit in _misfits(config):
             raise UserError(f"{source}: {misfit}")
         for task in config.tasks:
-            for objective in dict.fromkeys([RANDOM, *OBJECTIVES, *config.objectives]):
-                config.distill_settings(task, objective, source)
+            for method in SYNSET_METHODS:
+                for variant in config.variants_of(method):
+                    config.distill_settings(task, method, variant, source)
                 for protocol in (STANDARD, *config.protocols):
-                    config.evaluate_settings(task, objective, protocol, None, source)
-                for size in config.sizes(task, objective):
-                    config.evaluate_settings(task, objective, STANDARD, size, source)
+                    config.evaluate_settings(task, method, protocol, None, source)
+                for size in config.sizes_of(task, method):
+                    config.evaluate_settings(task, method, STANDARD, size, source)
             config.whole_data_settings(task, source)
         return config
 
-    def distill_settings(self, task: str, objective: str, source: str = "config") -> DistillSettings:
-        """Return the distillation settings of a task and an objective.
+    def distill_settings(
+        self, task: str, method: str, variant: str = DEFAULT, source: str = "config"
+    ) -> DistillSettings:
+        """Return the distillation settings of a task, a method and a variant.
 
-        They are `distill`, over it the overrides in their order, and over these the objective's variant.
+        They are `distill`, over it the overrides in their order, and over these the variant.
 
         Raises
         ------
         UserError
             If an override or a variant holds an unknown key or an impossible value.
         """
-        settings = self._overridden(self.distill, "distill", task, objective, source)
-        _, variant = split_variant(objective, [RANDOM, *OBJECTIVES])
-        return _laid_over(settings, self.variants[variant], source, f"variants.{variant}") if variant else settings
+        settings = self._overridden(self.distill, "distill", task, method, source)
+        if variant == DEFAULT:
+            return settings
+        return _laid_over(settings, self.variants[variant].distill, source, f"variants.{variant}.distill")
 
-    @staticmethod
-    def plain(objective: str) -> str:
-        """Return the objective that a variant is one of."""
-        return split_variant(objective, [RANDOM, *OBJECTIVES])[0]
+    def variants_of(self, method: str) -> list[str]:
+        """Return the variants of a method, the default first."""
+        return [DEFAULT, *(name for name, variant in self.variants.items() if method in variant.methods)]
 
     def evaluate_settings(
-        self, task: str, objective: str, protocol: str = STANDARD, size: int | None = None, source: str = "config"
+        self, task: str, method: str, protocol: str = STANDARD, size: int | None = None, source: str = "config"
     ) -> EvaluateSettings:
         """Return the settings of the evaluation of synsets, as `distill_settings` does.
 
         Over these are laid those of the protocol, or of the size study if the size (None: the main one) is one of its.
         """
-        settings = self._overridden(self.evaluate, "evaluate", task, objective, source)
-        if self.size_study is not None and size is not None and size not in self.synset_sizes:
+        settings = self._overridden(self.evaluate, "evaluate", task, method, source)
+        if self.size_study is not None and size is not None and size not in self.sizes:
             return _laid_over(settings, self.size_study.evaluate, source, "size_study.evaluate")
         if protocol == STANDARD:
             return settings
@@ -210,27 +222,26 @@ class Config(Settings):
         """Return the settings of behavior cloning on a task's whole dataset, as `distill_settings` does."""
         return self._overridden(self.whole_data or EvaluateSettings(), "whole_data", task, None, source)
 
-    def _overridden(self, settings: S, key: str, task: str, objective: str | None, source: str) -> S:
-        objective = objective and self.plain(objective)
+    def _overridden(self, settings: S, key: str, task: str, method: str | None, source: str) -> S:
         for index, override in enumerate(self.overrides):
-            if override.covers(task, objective) and (update := getattr(override, key)):
+            if override.covers(task, method) and (update := getattr(override, key)):
                 settings = _laid_over(settings, update, source, f"overrides[{index}].{key}")
         return settings
 
-    def sizes(self, task: str, objective: str) -> tuple[int, ...]:
-        """Return the synset sizes of a task and an objective, those of the size study last."""
+    def sizes_of(self, task: str, method: str) -> tuple[int, ...]:
+        """Return the synset sizes of a task and a method, those of the size study last."""
         study = self.size_study
-        more = study.sizes if study and study.covers_task(task) and objective in study.objectives else ()
-        return tuple(dict.fromkeys([*self.synset_sizes, *more]))
+        more = study.sizes if study and study.covers_task(task) and method in study.methods else ()
+        return tuple(dict.fromkeys([*self.sizes, *more]))
 
-    def protocols_of(self, objective: str, size: int) -> list[str]:
-        """Return the protocols by which synsets of an objective and a size are evaluated; a size study has one only."""
-        others = [name for name, protocol in self.protocols.items() if objective in protocol.objectives]
-        return [STANDARD, *(others if size in self.synset_sizes else [])]
+    def protocols_of(self, method: str, variant: str, size: int) -> list[str]:
+        """Return the protocols by which synsets are evaluated; variants and the size study have one only."""
+        others = [name for name, protocol in self.protocols.items() if method in protocol.methods]
+        return [STANDARD, *(others if size in self.sizes and variant == DEFAULT else [])]
 
-    def synset_seeds(self, objective: str) -> tuple[int, ...]:
-        """Return the seeds of an objective."""
-        return self.random_seeds if objective == RANDOM and self.random_seeds is not None else self.seeds
+    def synset_seeds(self, method: str) -> tuple[int, ...]:
+        """Return the seeds of a method."""
+        return self.random_seeds if method == RANDOM and self.random_seeds is not None else self.seeds
 
     def table_settings(self) -> TableSettings:
         """Return the settings of tables; tasks on the paper's datasets get the paper's numbers beside ours."""
@@ -242,16 +253,16 @@ class Config(Settings):
         }
         chosen = self.report.table
         return chosen.model_copy(
-            update={"paper_datasets": paper | chosen.paper_datasets, "n_pairs": self._main_size(chosen.n_pairs)}
+            update={"paper_datasets": paper | chosen.paper_datasets, "size": self._main_size(chosen.size)}
         )
 
     def figure_settings(self) -> FigureSettings:
         """Return the settings of figures."""
         chosen = self.report.figure
-        return chosen.model_copy(update={"n_pairs": self._main_size(chosen.n_pairs)})
+        return chosen.model_copy(update={"size": self._main_size(chosen.size)})
 
-    def _main_size(self, n_pairs: int | None) -> int:
-        return self.synset_sizes[0] if n_pairs is None else n_pairs  # null is allowed only where there is one
+    def _main_size(self, size: int | None) -> int:
+        return self.sizes[0] if size is None else size  # null is allowed only where there is one
 
 
 def _laid_over(settings: S, update: Mapping[str, Any], source: str, at: str) -> S:
@@ -260,25 +271,23 @@ def _laid_over(settings: S, update: Mapping[str, Any], source: str, at: str) -> 
 
 def _misfits(config: Config) -> Iterator[str]:
     """Find what each part allows but the whole does not; one line each."""
-    lists = {name: getattr(config, name) for name in ("objectives", "synset_sizes", "seeds", "random_seeds")}
+    lists = {name: getattr(config, name) for name in ("methods", "sizes", "seeds", "random_seeds")}
     lists |= {f"report.{name}": getattr(config.report, name) for name in ("tables", "figures")}
-    lists |= {f"protocols.{name}.objectives": protocol.objectives for name, protocol in config.protocols.items()}
+    lists |= {f"protocols.{name}.methods": protocol.methods for name, protocol in config.protocols.items()}
+    lists |= {f"variants.{name}.methods": variant.methods for name, variant in config.variants.items()}
     if config.size_study is not None:
-        lists |= {f"size_study.{name}": getattr(config.size_study, name) for name in ("sizes", "objectives")}
+        lists |= {f"size_study.{name}": getattr(config.size_study, name) for name in ("sizes", "methods")}
     for name, values in lists.items():
         twice = [value for value in values or () if values.count(value) > 1]
         if twice:
             yield f"{name}: {twice[0]!r} stands there twice; name each value once"
-    for objective in config.objectives:
-        try:
-            plain, variant = split_variant(objective, [RANDOM, *OBJECTIVES])
-        except UserError as error:
-            yield f"objectives: {str(error).removeprefix('objective: ')}"
-            return
-        allowed = [] if plain == RANDOM else list(config.variants)
-        if variant and variant not in allowed:
-            names = ", ".join(allowed) or "none"
-            yield f"objectives: {objective!r}: {plain} has no variant {variant!r}; allowed: {names} (see `variants`)"
+    for name, variant in config.variants.items():
+        for method in variant.methods:
+            if method not in config.methods:
+                methods = ", ".join(config.methods)
+                yield f"variants.{name}.methods: {method!r}: not in methods; allowed: {methods}"
+    if DEFAULT in config.variants:
+        yield f"variants.{DEFAULT}: is the name of `distill` itself; choose another name"
     for name, task in config.tasks.items():
         match task.dataset.root:
             case CollectedSettings(collection=collection, level=level):
@@ -288,19 +297,19 @@ def _misfits(config: Config) -> Iterator[str]:
                 elif level not in config.collections[collection].levels:
                     levels = ", ".join(config.collections[collection].levels)
                     yield f"tasks.{name}.dataset.level: {level!r}: {collection} does not make it; allowed: {levels}"
-        needy = [objective for objective in config.objectives if config.plain(objective) in NEED_NEAR_EXPERT]
+        needy = [method for method in config.methods if METHODS[method].needs_near_expert]
         if needy and task.near_expert is None:
-            yield f"tasks.{name}.near_expert: missing; objective {needy[0]} needs one (or take it out of objectives)"
-    sizes = ", ".join(map(str, config.synset_sizes))
+            yield f"tasks.{name}.near_expert: missing; method {needy[0]} needs one (or take it out of methods)"
+    sizes = ", ".join(map(str, config.sizes))
     for name in ("table", "figure"):
-        n_pairs = getattr(config.report, name).n_pairs
-        if n_pairs is None and len(config.synset_sizes) > 1:
-            yield f"report.{name}.n_pairs: null: there are several synset_sizes; allowed: {sizes}"
-        if n_pairs is not None and n_pairs not in config.synset_sizes:
-            yield f"report.{name}.n_pairs: {n_pairs}: not in synset_sizes; allowed: {sizes}"
-    drawn = config.report.figure.objective
-    if drawn is not None and drawn not in config.objectives:
-        yield f"report.figure.objective: {drawn!r}: not in objectives; allowed: {', '.join(config.objectives)}"
+        size = getattr(config.report, name).size
+        if size is None and len(config.sizes) > 1:
+            yield f"report.{name}.size: null: there are several sizes; allowed: {sizes}"
+        if size is not None and size not in config.sizes:
+            yield f"report.{name}.size: {size}: not in sizes; allowed: {sizes}"
+    drawn = config.report.figure.method
+    if drawn is not None and drawn not in config.methods:
+        yield f"report.figure.method: {drawn!r}: not in methods; allowed: {', '.join(config.methods)}"
     for name in sorted(RESERVED & config.protocols.keys()):
         yield f"protocols.{name}: is the project's own name for something else; choose another name"
     if config.cost_repeats is not None and config.whole_data is None:

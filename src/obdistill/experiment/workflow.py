@@ -20,6 +20,7 @@ import pydantic
 import yaml
 
 from obdistill.core.errors import UserError
+from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.settings import load_yaml, merge
 from obdistill.datasets.collected import CollectedSettings
 from obdistill.datasets.d4rl import BUILT_IN, D4rlSettings
@@ -32,11 +33,9 @@ from obdistill.near_experts.corl import ImportSettings
 from obdistill.near_experts.stage import NearExpertSettings
 from obdistill.paper.figures.figures import FIGURES
 from obdistill.paper.tables.score_tables import TABLES
-from obdistill.synsets.objectives import NEED_NEAR_EXPERT
 from obdistill.synsets.stage import RANDOM
 
 Job = dict[str, str | int]
-UNWEIGHTED = {"dbc", "pbc"}  # objectives that do not use the setting `weighting`
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -171,11 +170,12 @@ class Experiment:
     def synsets(self) -> list[Job]:
         """Return the jobs that make synsets: distillations and random selections."""
         return [
-            {"task": task, "objective": objective, "size": size, "seed": seed}
+            {"task": task, "method": method, "variant": variant, "size": size, "seed": seed}
             for task in self.config.tasks
-            for objective in self.config.objectives
-            for size in self.config.sizes(task, objective)
-            for seed in self.config.synset_seeds(objective)
+            for method in self.config.methods
+            for variant in self.config.variants_of(method)
+            for size in self.config.sizes_of(task, method)
+            for seed in self.config.synset_seeds(method)
         ]
 
     def evaluations(self) -> list[Job]:
@@ -183,7 +183,7 @@ class Experiment:
         return [
             {**job, "protocol": protocol}
             for job in self.synsets()
-            for protocol in self.config.protocols_of(str(job["objective"]), int(job["size"]))
+            for protocol in self.config.protocols_of(str(job["method"]), str(job["variant"]), int(job["size"]))
         ]
 
     def whole_data(self) -> list[Job]:
@@ -208,40 +208,38 @@ class Experiment:
 
     def shown_in_table(self, name: str) -> dict[str, list[Job]]:
         """Return whose files a table shows: jobs by rule; nothing if it has nothing to show."""
-        return self._shown(TABLES[name], self.config.table_settings().n_pairs)
+        return self._shown(TABLES[name], self.config.table_settings().size)
 
     def shown_in_figure(self, name: str) -> dict[str, list[Job]]:
         """Return what a figure shows, as `shown_in_table` does."""
-        return self._shown(FIGURES[name], self.config.figure_settings().n_pairs)
+        return self._shown(FIGURES[name], self.config.figure_settings().size)
 
-    def _shown(self, selection: Selection, n_pairs: int | None) -> dict[str, list[Job]]:
+    def _shown(self, selection: Selection, size: int | None) -> dict[str, list[Job]]:
         match selection.reads:
             case "costs":
                 shown = {"cost": self.costs()}
             case "synsets":
                 shown = {"distill": self._drawn_synsets()}
             case "returns":
-                kept = selection.of(self._returns, n_pairs)
+                kept = selection.of(self._returns, size)
                 shown = {str(rule): list(jobs) for rule, jobs in kept.groupby("rule", sort=False)["job"]}
         return {rule: jobs for rule, jobs in shown.items() if jobs}
 
     def _drawn_synsets(self) -> list[Job]:
-        """Return the synsets that figures draw: of one objective and size, the first seed's, for every task."""
+        """Return the synsets that figures draw: of one method and size, the first seed's, for every task."""
         settings = self.config.figure_settings()
-        objective = settings.objective or self.config.objectives[-1]
-        size, seed = settings.n_pairs or self.config.synset_sizes[0], self.config.synset_seeds(objective)[0]
-        return [{**task, "objective": objective, "size": size, "seed": seed} for task in self.tasks()]
+        method = settings.method or self.config.methods[-1]
+        size, seed = settings.size or self.config.sizes[0], self.config.synset_seeds(method)[0]
+        return [{**task, "method": method, "variant": DEFAULT, "size": size, "seed": seed} for task in self.tasks()]
 
     @functools.cached_property
     def _returns(self) -> pd.DataFrame:
         """The files of returns: the rule and the job that make each, and what tables and figures select them by."""
-        rows: list[dict[str, Any]] = [
-            {"rule": "evaluate", "job": job, **job, "n_pairs": job["size"]} for job in self.evaluations()
-        ]
+        rows: list[dict[str, Any]] = [{"rule": "evaluate", "job": job, **job, "method": _row(job)} for job in self.evaluations()]
         whole = [("evaluate_whole_data", self.whole_data(), "bc_whole", "whole_data")]
-        whole += [("card", self.near_experts(), "near_expert", "near_expert")]
-        for rule, jobs, objective, protocol in whole:
-            about = {"objective": objective, "protocol": protocol, "n_pairs": 0}
+        whole += [("evaluate_near_expert", self.near_experts(), "near_expert", "near_expert")]
+        for rule, jobs, method, protocol in whole:
+            about = {"method": method, "variant": DEFAULT, "protocol": protocol, "size": 0}
             rows += [{"rule": rule, "job": job, **job, **about} for job in jobs]
         return pd.DataFrame(rows)
 
@@ -268,7 +266,8 @@ class Experiment:
         names: dict[str, Collection[str]] = {
             "collection": self.config.collections,
             "task": self.config.tasks,
-            "objective": self.config.objectives,
+            "method": self.config.methods,
+            "variant": [DEFAULT, *self.config.variants],
             "protocol": [STANDARD, *self.config.protocols],
             "table": TABLES,
             "figure": FIGURES,
@@ -281,9 +280,9 @@ class Experiment:
             "collect": len({collection for task in self.config.tasks for collection in self._collections(task)}),
             "dataset": len(self.tasks()),
             "near_expert": len(self.near_experts()),
-            "card": len(self.near_experts()),
-            "select": sum(job["objective"] == RANDOM for job in self.synsets()),
-            "distill": sum(job["objective"] != RANDOM for job in self.synsets()),
+            "evaluate_near_expert": len(self.near_experts()),
+            "select": sum(job["method"] == RANDOM for job in self.synsets()),
+            "distill": sum(job["method"] != RANDOM for job in self.synsets()),
             "evaluate": len(self.evaluations()),
             "evaluate_whole_data": len(self.whole_data()),
             "cost": len(self.costs()),
@@ -338,23 +337,22 @@ class Experiment:
         """Return the sources of the near-expert stage, other algorithms than the task's left out."""
         return _sources_of_variant("obdistill.near_experts.stage", self._near_expert(wildcards.task))
 
-    def card_settings(self, wildcards: Any) -> str:
+    def near_expert_evaluation_settings(self, wildcards: Any) -> str:
         """Return the settings of a near-expert's evaluation."""
-        return canonical(self.config.card)
+        return canonical(self.config.near_expert_evaluation)
 
     def needs_near_expert(self, wildcards: Any) -> bool:
-        """Tell whether a synset's objective needs a near-expert."""
-        return self.config.plain(wildcards.objective) in NEED_NEAR_EXPERT
+        """Tell whether a synset's method needs a near-expert."""
+        return METHODS[wildcards.method].needs_near_expert
 
     def distill_settings(self, wildcards: Any) -> str:
-        """Return the settings of a distillation that its objective uses."""
-        settings = self.config.distill_settings(wildcards.task, wildcards.objective)
-        unweighted = self.config.plain(wildcards.objective) in UNWEIGHTED
-        return canonical(settings, exclude=["weighting"] if unweighted else [])
+        """Return the settings of a distillation that its method uses."""
+        settings = self.config.distill_settings(wildcards.task, wildcards.method, wildcards.variant)
+        return canonical(settings, exclude=[] if METHODS[wildcards.method].uses_weighting else ["weighting"])
 
     def evaluate_settings(self, wildcards: Any) -> str:
         """Return the settings of the evaluation of a synset."""
-        about = wildcards.task, wildcards.objective, wildcards.protocol, int(wildcards.size)
+        about = wildcards.task, wildcards.method, wildcards.protocol, int(wildcards.size)
         return canonical(self.config.evaluate_settings(*about))
 
     def whole_data_settings(self, wildcards: Any) -> str:
@@ -363,15 +361,15 @@ class Experiment:
 
     def cost_synset(self, wildcards: Any) -> list[Job]:
         """Return the synset whose training is timed: the first, as all cost the same."""
-        objective = self.config.objectives[0]
-        size, seed = self.config.synset_sizes[0], self.config.synset_seeds(objective)[0]
-        return [{"task": wildcards.task, "objective": objective, "size": size, "seed": seed}]
+        method = self.config.methods[0]
+        size, seed = self.config.sizes[0], self.config.synset_seeds(method)[0]
+        return [{"task": wildcards.task, "method": method, "variant": DEFAULT, "size": size, "seed": seed}]
 
     def cost_settings(self, wildcards: Any) -> str:
         """Return the settings of a measurement of cost: the trainings of both evaluations."""
         settings = CostSettings(
-            whole_data=self.config.whole_data_settings(wildcards.task).clone,
-            synset=self.config.evaluate_settings(wildcards.task, self.config.objectives[0]).clone,
+            whole_data=self.config.whole_data_settings(wildcards.task).bc,
+            synset=self.config.evaluate_settings(wildcards.task, self.config.methods[0]).bc,
             repeats=self.config.cost_repeats or 1,
         )
         return canonical(settings)
@@ -394,6 +392,11 @@ class Experiment:
         near_expert = self.config.tasks[task].near_expert
         assert near_expert is not None, "only tasks with a near-expert have these jobs"
         return near_expert
+
+
+def _row(job: Job) -> str:
+    """Name a row of a table: a variant is a row of its own."""
+    return str(job["method"]) if job["variant"] == DEFAULT else f"{job['method']}_{job['variant']}"
 
 
 def _sources_of_variant(stage: str, settings: DatasetSettings | NearExpertSettings) -> list[str]:

@@ -37,7 +37,7 @@ class CalQlSettings(TrainingSettings):
 
     algorithm: Literal["cal_ql"]
     actor_learning_rate: float = Field(3e-5, gt=0, description="Adam's learning rate of the actor and the entropy")
-    actor_widths: Widths = Field((256, 256, 256), description="hidden widths of the actor")
+    actor_hidden_widths: Widths = Field((256, 256, 256), description="hidden widths of the actor")
     conservative_weight: float = Field(10.0, ge=0, description="weight of the conservative term (CQL's alpha)")
     sampled_actions: int = Field(10, ge=1, description="actions per state: random, of the policy, of the policy at s'")
     temperature: float = Field(1.0, gt=0, description="temperature of the conservative term's soft maximum")

@@ -37,7 +37,7 @@ class Iql(Learner):
         super().__init__(settings, state_dim, action_dim, device)
         self.settings = settings
         generator = torch_generator(settings.seed, "near_expert", "value initialisation")
-        self.value = initialize(mlp((state_dim, *settings.critic_widths, 1)), generator).to(device)
+        self.value = initialize(mlp((state_dim, *settings.critic_hidden_widths, 1)), generator).to(device)
         self.value_optimizer = adam(self.value.parameters(), settings.critic_learning_rate)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:

@@ -48,8 +48,8 @@ class TrainingSettings(Settings):
         "constant", description="the actor's learning rate over the steps; cosine ends at 0"
     )
     critic_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the critics")
-    actor_widths: Widths = Field((256, 256), description="hidden widths of the actor")
-    critic_widths: Widths = Field((256, 256), description="hidden widths of each of the two critics")
+    actor_hidden_widths: Widths = Field((256, 256), description="hidden widths of the actor")
+    critic_hidden_widths: Widths = Field((256, 256), description="hidden widths of each of the two critics")
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,10 @@ class Learner(abc.ABC):
         self.batches = torch_generator(settings.seed, "near_expert", "batches")
         self.noise = torch_generator(settings.seed, "near_expert", "noise", device=device)
         generator = torch_generator(settings.seed, "near_expert", "initialisation")
-        actor_widths = (state_dim, *settings.actor_widths, self.outputs_per_action * action_dim)
-        critic_widths = (state_dim + action_dim, *settings.critic_widths, 1)
-        self.actor = initialize(mlp(actor_widths), generator).to(device)
-        self.critics = Critics(initialize(mlp(critic_widths), generator) for _ in range(2)).to(device)
+        actor_hidden_widths = (state_dim, *settings.actor_hidden_widths, self.outputs_per_action * action_dim)
+        critic_hidden_widths = (state_dim + action_dim, *settings.critic_hidden_widths, 1)
+        self.actor = initialize(mlp(actor_hidden_widths), generator).to(device)
+        self.critics = Critics(initialize(mlp(critic_hidden_widths), generator) for _ in range(2)).to(device)
         self.target_critics = copy.deepcopy(self.critics)
         self.actor_optimizer = adam(self.actor.parameters(), settings.actor_learning_rate)
         self.critic_optimizer = adam(self.critics.parameters(), settings.critic_learning_rate)

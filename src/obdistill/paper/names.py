@@ -14,7 +14,7 @@ from obdistill.paper.statistics.intervals import COUNTED
 
 @dataclass(frozen=True)
 class Look:
-    """How an objective is shown.
+    """How a method is shown.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Look:
 
 
 # in the order of table rows and legends
-OBJECTIVES = {
+METHODS = {
     "random": Look("Random", "#767676", "", (0, (1, 1.2)), True),
     "dbc": Look("DBC", "#E69F00", "s", "-", True),
     "pbc": Look("PBC", "#0072B2", "^", "-", True),
@@ -56,45 +56,45 @@ PROTOCOLS = {
 COSTS = {
     f"{data}_{quantity}": f"{label}: {quantity.removeprefix('n_')}"
     for data, label in (("whole_data", "Whole data"), ("synset", "Synset"))
-    for quantity in ("n_pairs", "steps", "seconds", "megabytes")
+    for quantity in ("size", "steps", "seconds", "megabytes")
 }
 ENVIRONMENTS = {"halfcheetah": "HalfCheetah", "walker2d": "Walker2d"}
 # in the order of table columns and panels; with the paper's short names, for wide tables
 QUALITIES = {"random": "R", "medium-replay": "M-R", "medium": "M", "medium-expert": "M-E", "expert": "E"}
 
 
-def look(objective: str) -> Look:
-    """Return how an objective is shown; a variant, such as ``pbc_paper``, has its objective's color and a dashed line.
+def look(method: str) -> Look:
+    """Return how a method is shown; a variant, such as ``pbc_paper``, has its method's color and a dashed line.
 
     Raises
     ------
     UserError
-        If the objective is not known here.
+        If the method is not known here.
     """
-    name, variant = variants.split(objective, OBJECTIVES)
-    plain = OBJECTIVES[name]
+    name, variant = variants.split(method, METHODS)
+    plain = METHODS[name]
     if not variant:
         return plain
     return replace(plain, label=f"{plain.label} ({variant.replace('_', ' ')})", line=(0, (3, 1.2)))
 
 
-def in_order(objectives: Iterable[str]) -> list[str]:
-    """Sort objectives as table rows and legends show them."""
-    return sorted(set(objectives), key=functools.partial(position, "objective"))
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Sort methods as table rows and legends show them."""
+    return sorted(set(methods), key=functools.partial(position, "method"))
 
 
 def label(column: str, value: object) -> str:
-    """Return the name of a table row: `value` of the returns' `column`, e.g. ``("objective", "av_pbc")``."""
-    if column == "objective":
+    """Return the name of a table row: `value` of the returns' `column`, e.g. ``("method", "av_pbc")``."""
+    if column == "method":
         return look(str(value)).label
     return (PROTOCOLS | COSTS).get(str(value), str(value).replace("_", " "))
 
 
 def position(column: str, value: object) -> Any:
     """Return the sort key of a table row or a legend entry."""
-    if column == "objective":
-        name, variant = variants.split(str(value), OBJECTIVES)
-        return list(OBJECTIVES).index(name), variant
+    if column == "method":
+        name, variant = variants.split(str(value), METHODS)
+        return list(METHODS).index(name), variant
     if column == "protocol":
         return list(PROTOCOLS).index(str(value)) if value in PROTOCOLS else len(PROTOCOLS), value
     return value

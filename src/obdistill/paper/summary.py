@@ -14,11 +14,11 @@ from obdistill.paper.tables.score_tables import TABLES, TableSettings, summarize
 
 
 def metrics(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return the mean score by task and objective, from a table in long form."""
-    rows = table[["task", "objective", "mean"]].itertuples(index=False)
+    """Return the mean score by task and method, from a table in long form."""
+    rows = table[["task", "method", "mean"]].itertuples(index=False)
     found: dict[str, dict[str, float]] = {}
-    for task, objective, mean in rows:
-        found.setdefault(task, {})[objective] = round(float(mean), 4)
+    for task, method, mean in rows:
+        found.setdefault(task, {})[method] = round(float(mean), 4)
     return found
 
 
@@ -30,7 +30,7 @@ def make_summary(returns: Sequence[Path], out: Path, settings: TableSettings) ->
     returns : sequence of Path
         Returns files.
     out : Path
-        The csv to write: task, objective, step; mean, low, high over n seeds.
+        The csv to write: task, method, step; mean, low, high over n seeds.
     settings : TableSettings
         Snapshots that a mean score is over, level of the intervals, synset size.
 
@@ -40,13 +40,13 @@ def make_summary(returns: Sequence[Path], out: Path, settings: TableSettings) ->
         If the files do not fit together.
     """
     episodes, inputs = read_returns(returns)
-    cells = arrange(FIGURES["figure_1"], select(episodes, FIGURES["figure_1"], settings.n_pairs))
+    cells = arrange(FIGURES["figure_1"], select(episodes, FIGURES["figure_1"], settings.size))
     curves = {
-        (task, objective): seed_curve(cell, settings.confidence)
+        (task, method): seed_curve(cell, settings.confidence)
         for task, of_task in cells.items()
-        for objective, cell in of_task.items()
+        for method, cell in of_task.items()
     }
-    table = pd.concat(curves, names=["task", "objective", "step"]).reset_index()
+    table = pd.concat(curves, names=["task", "method", "step"]).reset_index()
     artifacts.write_json(out.with_name("metrics.json"), metrics(summarize(TABLES["table_1"], episodes, settings)))
     artifacts.write_artifact(out, table, {"kind": "curves", "settings": settings.model_dump(), "inputs": inputs})
 

@@ -126,7 +126,7 @@ class Network:
     ----------
     architecture : Architecture
         The network's form.
-    runs, n_pairs, state_dim, action_dim : int
+    runs, size, state_dim, action_dim : int
         R, N, S, A.
     dtype, device
         Of all tensors.
@@ -136,7 +136,7 @@ class Network:
         self,
         architecture: Architecture,
         runs: int,
-        n_pairs: int,
+        size: int,
         state_dim: int,
         action_dim: int,
         dtype: torch.dtype = torch.float32,
@@ -145,7 +145,7 @@ class Network:
         self.widths = architecture.widths(state_dim, action_dim)
         self.layers = len(self.widths) - 1
         self.sources = {target: source for source, target in architecture.skips}
-        self.shape = (runs, n_pairs)
+        self.shape = (runs, size)
         self.dtype, self.device = dtype, torch.device(device)
 
     def activations(self, *leading: int) -> list[Tensor]:

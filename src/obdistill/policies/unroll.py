@@ -28,7 +28,7 @@ class Unroll:
     ----------
     architecture : Architecture
         Form of the policies.
-    runs, n_pairs, state_dim, action_dim : int
+    runs, size, state_dim, action_dim : int
         R, N, S, A.
     steps : int
         Number of inner steps T, >= 1.
@@ -46,7 +46,7 @@ class Unroll:
         self,
         architecture: Architecture,
         runs: int,
-        n_pairs: int,
+        size: int,
         state_dim: int,
         action_dim: int,
         steps: int,
@@ -56,9 +56,9 @@ class Unroll:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.network = Network(architecture, runs, n_pairs, state_dim, action_dim, dtype, device)
+        self.network = Network(architecture, runs, size, state_dim, action_dim, dtype, device)
         self.steps, self.learning_rate, self.momentum, self.keep = steps, learning_rate, momentum, keep
-        self._scale = 2 / (n_pairs * action_dim)  # of d loss / d output
+        self._scale = 2 / (size * action_dim)  # of d loss / d output
         zeros = functools.partial(Parameters.zeros, self.network.widths, dtype=dtype, device=device)
         # step t reads slot t and writes slot t + 1; without `keep` two slots take turns
         self._path = zeros(steps + 1 if keep else 2, runs)
@@ -67,7 +67,7 @@ class Unroll:
         self._deltas = self.network.activations(steps if keep else 1)
         self._error = self._like_output(steps if keep else 1)
         self._slope = self._like_output()
-        self._ones = torch.ones(runs, 1, n_pairs, dtype=dtype, device=device)
+        self._ones = torch.ones(runs, 1, size, dtype=dtype, device=device)
         # views are made once: making them takes as long as the arithmetic of a small synset
         self._points = [self._path[t] for t in range(len(self._path.weights[0]))]
         self._kept = [

@@ -33,7 +33,7 @@ class WeightSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Columns:
+class RegressionTargets:
     """A weighted regression over the dataset's states.
 
     Attributes
@@ -48,41 +48,40 @@ class Columns:
     weights: Tensor
 
 
-def data_actions(dataset: Dataset, near_expert: NearExpert | None, weighting: WeightSettings) -> Columns:
+def data_actions(dataset: Dataset, near_expert: NearExpert | None, weighting: WeightSettings) -> RegressionTargets:
     """DBC: the dataset's own actions, weight 1 (Eq. of DBC in Section 4 of the paper)."""
     targets = dataset.normalizer.actions(dataset.transitions.actions)
-    return Columns(targets, torch.ones(len(targets)))
+    return RegressionTargets(targets, torch.ones(len(targets)))
 
 
-def policy_actions(dataset: Dataset, near_expert: NearExpert | None, weighting: WeightSettings) -> Columns:
+def policy_actions(dataset: Dataset, near_expert: NearExpert | None, weighting: WeightSettings) -> RegressionTargets:
     """PBC: the near-expert's deterministic actions, weight 1."""
     assert near_expert is not None
     targets = near_expert.actions(dataset.transitions.observations)
-    return Columns(targets, torch.ones(len(targets)))
+    return RegressionTargets(targets, torch.ones(len(targets)))
 
 
 def value_weighted_policy_actions(
     dataset: Dataset, near_expert: NearExpert | None, weighting: WeightSettings
-) -> Columns:
+) -> RegressionTargets:
     """Av-PBC: the near-expert's actions, weighted by q*(s, pi*(s)) (Theorem 2 of the paper)."""
     assert near_expert is not None
     targets = policy_actions(dataset, near_expert, weighting).targets
     q = near_expert.q(dataset.transitions.observations, targets)  # (critics, n)
     value = {"first": q[0], "min": q.amin(0), "mean": q.mean(0)}[weighting.critic]
     if weighting.form == "scaled":
-        return Columns(targets, weighting.scale * value)
+        return RegressionTargets(targets, weighting.scale * value)
     positive = value.clamp(min=0)
     if not positive.any():
         raise UserError(
             "weighting.form: 'mean_one': every action value of the near-expert is negative, so all weights are 0; "
             "use objective pbc, or form 'scaled'"
         )
-    return Columns(targets, positive / positive.mean())
+    return RegressionTargets(targets, positive / positive.mean())
 
 
-OBJECTIVES: dict[str, Callable[[Dataset, NearExpert | None, WeightSettings], Columns]] = {
+OBJECTIVES: dict[str, Callable[[Dataset, NearExpert | None, WeightSettings], RegressionTargets]] = {
     "dbc": data_actions,
     "pbc": policy_actions,
     "av_pbc": value_weighted_policy_actions,
 }
-NEED_NEAR_EXPERT = {"pbc", "av_pbc"}

@@ -14,10 +14,11 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from obdistill.core import artifacts, logs, variants
+from obdistill.core import artifacts, logs
 from obdistill.core.checkpoints import Checkpoint, Part
 from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.core.errors import UserError
+from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.seeding import torch_generator
 from obdistill.core.settings import Settings
 from obdistill.datasets.transitions import Dataset, read_dataset
@@ -25,7 +26,7 @@ from obdistill.near_experts.networks import read_near_expert
 from obdistill.policies.network import ARCHITECTURES, Network, Parameters, initialize
 from obdistill.policies.precision import Precision, products, resolve
 from obdistill.policies.unroll import Unroll
-from obdistill.synsets.objectives import NEED_NEAR_EXPERT, OBJECTIVES, Columns, WeightSettings
+from obdistill.synsets.objectives import OBJECTIVES, RegressionTargets, WeightSettings
 from obdistill.synsets.synset import Synset, write_synset
 
 RANDOM = "random"  # the baseline's name among the objectives
@@ -65,7 +66,7 @@ class OuterSettings(Settings):
         description="of inverse_sqrt: the rate is learning_rate / sqrt(1 + step / decay_steps), at any length",
     )
     clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: no clipping")
-    damp_spikes: float | None = Field(
+    adaptive_clip: float | None = Field(
         2.0,
         gt=0,
         description="gradients longer than so many medians of the last 50 steps' norms count the less the longer they "
@@ -73,7 +74,7 @@ class OuterSettings(Settings):
     )
     batch_size: int = Field(10240, ge=1, description="dataset states per outer step (paper's code: 2560)")
     initializations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
-    average: float = Field(
+    averaging: float = Field(
         0.15,
         ge=0,
         le=1,
@@ -130,7 +131,7 @@ class OuterProblem:
     """What the outer loop looks at: normalized states (n, S) and their targets and weights."""
 
     states: Tensor
-    columns: Columns
+    columns: RegressionTargets
 
     def batch(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Draw rows with replacement: states (1, size, S), targets (1, size, A), weights (1, size, 1)."""
@@ -146,7 +147,7 @@ class MetaGradient:
     ----------
     settings : DistillSettings
         Inner loop, batch size, number of initializations, precision.
-    n_pairs, state_dim, action_dim : int
+    size, state_dim, action_dim : int
         N, S, A.
     dtype, device
         Of all tensors.
@@ -155,7 +156,7 @@ class MetaGradient:
     def __init__(
         self,
         settings: DistillSettings,
-        n_pairs: int,
+        size: int,
         state_dim: int,
         action_dim: int,
         dtype: torch.dtype = torch.float32,
@@ -167,7 +168,7 @@ class MetaGradient:
         shape = (self.architecture, self.runs)
         dims = (state_dim, action_dim)
         self.unroll = Unroll(
-            *shape, n_pairs, *dims, inner.steps, inner.learning_rate, inner.momentum, dtype=dtype, device=device
+            *shape, size, *dims, inner.steps, inner.learning_rate, inner.momentum, dtype=dtype, device=device
         )
         self.network = Network(*shape, outer.batch_size, *dims, dtype, device)
         self._work = self.network.activations(), self.network.activations()
@@ -256,10 +257,10 @@ class OuterLoop:
         loss, *gradients = self.gradient(initial, self.states, self.actions, batch)
         self.states.grad, self.actions.grad = gradients
         norm = torch.nn.utils.clip_grad_norm_([self.states, self.actions], outer.clip or math.inf)
-        if outer.damp_spikes and self.step >= SPIKE_WINDOW // 5:
+        if outer.adaptive_clip and self.step >= SPIKE_WINDOW // 5:
             # an unroll that explodes says little, and would throw an adaptive optimizer off course for many steps
             usual = self.metrics[max(0, self.step - SPIKE_WINDOW) : self.step, 2].median()
-            excess = (norm / (outer.damp_spikes * usual)).clamp(min=1).float()
+            excess = (norm / (outer.adaptive_clip * usual)).clamp(min=1).float()
             for gradient in gradients:
                 gradient.div_(excess.square())
         rate = self.learning_rate()
@@ -270,7 +271,7 @@ class OuterLoop:
         self.metrics[self.step, 1], self.metrics[self.step, 2] = loss, norm
         self.step += 1
         # polynomial-decay averaging (Shamir and Zhang, ICML 2013): its window grows with the run, so any length will do
-        newest = 1 / (1 + outer.average * (self.step - 1)) if outer.average else 1.0
+        newest = 1 / (1 + outer.averaging * (self.step - 1)) if outer.averaging else 1.0
         for mean, leaf in ((self.mean_states, self.states), (self.mean_actions, self.actions)):
             mean.lerp_(leaf, newest)
         if self.step in self.settings.snapshot_steps():
@@ -320,6 +321,7 @@ def distill(
     out: Path,
     device: str = "cpu",
     checkpoint_minutes: float = 3.0,
+    variant: str = DEFAULT,
 ) -> None:
     """Distill a dataset into a synset and write it, with ``metrics.csv`` beside it.
 
@@ -330,8 +332,7 @@ def distill(
     near_expert_path : Path, optional
         Near-expert artifact; needed by PBC and Av-PBC.
     objective : str
-        ``random``, ``dbc``, ``pbc`` or ``av_pbc``, possibly with the name of a variant, as in ``pbc_paper``, by which
-        the synset is known; ``random`` makes no outer step.
+        ``random``, ``dbc``, ``pbc`` or ``av_pbc``; ``random`` makes no outer step.
     size : int
         Number of pairs.
     seed : int
@@ -344,6 +345,8 @@ def distill(
         Torch device.
     checkpoint_minutes : float
         Minutes between two checkpoints of the whole state.
+    variant : str
+        Name of these settings, by which the synset is known.
 
     Raises
     ------
@@ -351,7 +354,6 @@ def distill(
         If an input is missing or does not fit, or the run diverges.
     """
     clock = artifacts.Clock()
-    plain, _ = variants.split(objective, [RANDOM, *OBJECTIVES])
     dataset = read_dataset(dataset_path)
     rows = select(dataset, size, seed)
     states = dataset.normalizer.states(dataset.transitions.observations[rows.numpy()])  # (size, S)
@@ -359,22 +361,22 @@ def distill(
     read = artifacts.inputs(dataset=dataset_path)
     facts: dict[str, Any] = {}
     seconds_per_step = None
-    if plain == RANDOM:
+    if objective == RANDOM:
         steps, kept = [0], (states[None], actions[None])
         metrics = pd.DataFrame(columns=METRICS)
     else:
         near_expert = None
-        if plain in NEED_NEAR_EXPERT:
+        if METHODS[objective].needs_near_expert:
             if near_expert_path is None:
                 raise UserError(f"--near-expert: missing; objective {objective} needs one")
             near_expert = read_near_expert(near_expert_path)
             read |= artifacts.inputs(near_expert=near_expert_path)
-        columns = OBJECTIVES[plain](dataset, near_expert, settings.weighting)
+        columns = OBJECTIVES[objective](dataset, near_expert, settings.weighting)
         weights = columns.weights.double()
         facts["weights"] = {"mean": weights.mean().item(), "min": weights.min().item(), "max": weights.max().item()}
         problem = OuterProblem(
             dataset.normalizer.states(dataset.transitions.observations).to(device),
-            Columns(columns.targets.to(device), columns.weights.to(device)),
+            RegressionTargets(columns.targets.to(device), columns.weights.to(device)),
         )
         start = columns.targets[rows] if settings.start == "targets" else actions
         loop = OuterLoop(settings, problem, (states, start), seed)
@@ -382,6 +384,7 @@ def distill(
         identity = {
             "settings": settings.model_dump(),
             "objective": objective,
+            "variant": variant,
             "seed": seed,
             "size": size,
             "inputs": read,
@@ -394,6 +397,7 @@ def distill(
     synset = Synset(
         dataset.task,
         objective,
+        variant,
         seed,
         np.array(steps, np.int64),
         dataset.normalizer.raw_states(kept[0]),
@@ -410,7 +414,7 @@ def distill(
     }
     artifacts.write_artifact(out.with_name("metrics.csv"), metrics, {"kind": "metrics"})
     write_synset(out, synset, provenance)
-    if plain != RANDOM:
+    if objective != RANDOM:
         checkpoint.remove()
 
 
@@ -435,10 +439,9 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
 @click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 @click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors); pbc and av_pbc need it.")
 @click.option(
-    "--objective",
-    required=True,
-    help=f"Outer objective: {', '.join([RANDOM, *OBJECTIVES])}; <objective>_<name> gives these settings a name.",
+    "--objective", type=click.Choice([RANDOM, *OBJECTIVES]), required=True, help="Outer objective, or random."
 )
+@click.option("--variant", default=DEFAULT, show_default=True, help="Name of these settings, for tables.")
 @click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
 @device_option
@@ -449,6 +452,7 @@ def command(
     dataset: Path,
     near_expert: Path | None,
     objective: str,
+    variant: str,
     size: int,
     seed: int,
     device: str,
@@ -456,4 +460,4 @@ def command(
     out: Path,
 ) -> None:
     """Distill a dataset into a synset by one objective, or select a random synset."""
-    distill(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes)
+    distill(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)

@@ -12,6 +12,7 @@ import numpy as np
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
+from obdistill.core.methods import DEFAULT
 from obdistill.core.units import Normalizer, Task
 from obdistill.datasets import transitions
 
@@ -26,15 +27,17 @@ class Synset:
     ----------
     task : Task
         What they are for.
-    objective : str
-        Who made them, e.g. ``av_pbc``.
+    method : str
+        How they were made, e.g. ``av_pbc``.
+    variant : str
+        Name of the distillation settings, ``default`` if nothing is compared.
     seed : int
         Distillation seed.
     steps : ndarray of shape (K,), int64
         Number of outer updates behind each snapshot, rising; 0 is the initial selection.
-    observations : ndarray of shape (K, n_pairs, state_dim), float32
+    observations : ndarray of shape (K, size, state_dim), float32
         Raw states.
-    actions : ndarray of shape (K, n_pairs, action_dim), float32
+    actions : ndarray of shape (K, size, action_dim), float32
         Raw actions (targets of a regression: they may lie outside the bounds).
     normalizer : Normalizer
         Units of the policies trained on these pairs.
@@ -43,7 +46,8 @@ class Synset:
     """
 
     task: Task
-    objective: str
+    method: str
+    variant: str
     seed: int
     steps: np.ndarray
     observations: np.ndarray
@@ -55,7 +59,7 @@ class Synset:
 def write_synset(path: Path, synset: Synset, metadata: Mapping[str, Any]) -> None:
     """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and seeds."""
     arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
-    facts = {"objective": synset.objective, "seed": synset.seed, "n_pairs": synset.actions.shape[1]}
+    facts = {"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.actions.shape[1]}
     if synset.seconds_per_step is not None:
         facts["seconds_per_step"] = synset.seconds_per_step
     artifacts.write_artifact(
@@ -77,7 +81,14 @@ def read_pairs(path: Path) -> Synset:
         pairs = dataset.transitions
         step = np.zeros(1, np.int64)
         return Synset(
-            dataset.task, "bc_whole", 0, step, pairs.observations[None], pairs.actions[None], dataset.normalizer
+            dataset.task,
+            "bc_whole",
+            DEFAULT,
+            0,
+            step,
+            pairs.observations[None],
+            pairs.actions[None],
+            dataset.normalizer,
         )
     arrays, metadata = artifacts.read_arrays(path, KIND)
     for name, dimensions in (("steps", 1), ("observations", 3), ("actions", 3)):
@@ -95,13 +106,14 @@ def read_pairs(path: Path) -> Synset:
     for name, shape in shapes.items():
         if arrays[name].shape != shape or 0 in shape:
             raise UserError(f"{path}: array {name!r} has the shape {arrays[name].shape}; {shape}, nothing 0, is needed")
-    missing = [key for key in ("objective", "seed") if key not in metadata]
+    missing = [key for key in ("method", "variant", "seed") if key not in metadata]
     if missing:
         raise UserError(f"{path}: its .json has no {missing[0]}")
     named = {name: arrays[name] for name in shapes}
     return Synset(
         Task.from_metadata(metadata, path),
-        metadata["objective"],
+        metadata["method"],
+        metadata["variant"],
         metadata["seed"],
         **named,
         normalizer=normalizer,

@@ -31,7 +31,7 @@ from obdistill.evaluations.returns import (
     STANDARD,
     SYNSETS,
     Selection,
-    by_task_and_objective,
+    by_task_and_method,
     check_cell,
     read_returns,
     select,
@@ -49,7 +49,7 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every ta
 COLUMN_WIDTH, TEXT_WIDTH = 3.3, 5.5  # inches: a column and the text of a paper
 BAND, EDGE = 0.14, 0.45  # opacity of bands, and of their edges: where bands lie on each other, edges tell them apart
 SCORE = "Normalized score"  # 0: random policy, 100: expert
-VARIANT_LINES: list[dict[str, Any]] = [  # of an objective's variants, in alphabetical order; the objective itself first
+VARIANT_LINES: list[dict[str, Any]] = [  # of a method's variants, in alphabetical order; the method itself first
     {"linestyle": "-", "marker": "o"},
     {"linestyle": (0, (4, 1.5)), "marker": "s"},
     {"linestyle": (0, (1, 1.2)), "marker": "^"},
@@ -58,7 +58,7 @@ VARIANT_LINES: list[dict[str, Any]] = [  # of an objective's variants, in alphab
 DESIGNS: dict[tuple[int, int], Any] = {(1, 1): ":", (10, 1): "--", (10, 10): "-", (100, 10): "-."}  # of precision
 MARKERS = 8  # at most about as many along a curve
 TALLEST = 0.6  # largest height over width of a panel of poses
-TINTS = (1.0, 0.6, 0.35)  # of the objective's color, for the parts of a robot
+TINTS = (1.0, 0.6, 0.35)  # of the method's color, for the parts of a robot
 STYLE = {
     "font.family": "STIXGeneral",  # comes with matplotlib: the same letters on every machine
     "mathtext.fontset": "stix",
@@ -94,29 +94,29 @@ class FigureSettings(Settings):
     """How returns or synsets become a figure."""
 
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the Student-t bands over seeds.")
-    n_pairs: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
+    size: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
     last_snapshots: int = Field(5, ge=1, description="Evaluated steps of performance_profiles and precision.")
     bootstrap_samples: int = Field(2000, ge=100, description="Draws of the bands of performance_profiles.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
     columns: int = Field(3, ge=1, le=6, description="Panels in a row.")
     dpi: int = Field(300, ge=50, le=1200, description="Dots per inch of the png.")
-    objective: str | None = Field(None, description="Objective whose synsets to draw, where the files hold several.")
+    method: str | None = Field(None, description="Method whose synsets to draw, where the files hold several.")
     poses: int = Field(4, ge=1, le=12, description="Pairs of a synset to draw.")
 
 
-Cells = dict[str, dict[str, pd.DataFrame]]  # task -> objective -> episodes, both in the order of display
+Cells = dict[str, dict[str, pd.DataFrame]]  # task -> method -> episodes, both in the order of display
 
 
 def learning_curves(cells: Cells, settings: FigureSettings, x: str = "step", x_label: str = "Outer step") -> Figure:
     """Draw score against `x`, one panel per task: mean over seeds with a Student-t band.
 
-    Objectives with one snapshot (the random selection) are flat lines with a band; policies trained on the whole
+    Methods with one snapshot (the random selection) are flat lines with a band; policies trained on the whole
     dataset are flat lines without.
 
     Parameters
     ----------
     cells : dict of dict of DataFrame
-        Episodes by task and objective.
+        Episodes by task and method.
     settings : FigureSettings
         Level, size.
     x, x_label : str
@@ -124,8 +124,8 @@ def learning_curves(cells: Cells, settings: FigureSettings, x: str = "step", x_l
     """
     figure, panels = _panels(list(cells), settings, x_label)
     for task, axes in panels.items():
-        for objective, cell in cells[task].items():
-            look = display.look(objective)
+        for method, cell in cells[task].items():
+            look = display.look(method)
             curve = seed_curve(cell, settings.confidence)
             if look.synset and len(curve) > 1:
                 at = cell.groupby("step")[x].mean()
@@ -151,14 +151,14 @@ def policy_spread(cells: Cells, settings: FigureSettings) -> Figure:
     Parameters
     ----------
     cells : dict of dict of DataFrame
-        Episodes of one snapshot by task and objective.
+        Episodes of one snapshot by task and method.
     settings : FigureSettings
         Level, size.
     """
     figure, panels = _panels(list(cells), settings, "")
     for task, axes in panels.items():
-        for place, (objective, cell) in enumerate(cells[task].items()):
-            look = display.look(objective)
+        for place, (method, cell) in enumerate(cells[task].items()):
+            look = display.look(method)
             scores = statistics.policy_scores(cell)
             seeds = scores.index.unique("seed")
             for seed, column in zip(seeds, np.linspace(-0.36, 0.12, len(seeds) + 2)[1:-1], strict=True):
@@ -216,7 +216,7 @@ def _cell(example: "rendering.Example") -> tuple[float, float, float]:
 
 
 def _draw_pairs(axes: Axes, example: "rendering.Example", across: float, up: float, middle: float) -> None:
-    color = np.array(to_rgb(display.look(example.synset.objective).color))
+    color = np.array(to_rgb(display.look(example.synset.method).color))
     for column, scene in enumerate(example.scenes):
         above, below = np.array([column * across, 0]), np.array([column * across, -up])
         ghost = [part.points + below for part in scene.state]
@@ -237,12 +237,12 @@ def _draw_pairs(axes: Axes, example: "rendering.Example", across: float, up: flo
 
 
 def performance_profiles(cells: Cells, settings: FigureSettings) -> Figure:
-    """Draw the fraction of policies above each score, with bootstrap bands over seeds; objectives all tasks have.
+    """Draw the fraction of policies above each score, with bootstrap bands over seeds; methods all tasks have.
 
     Parameters
     ----------
     cells : dict of dict of DataFrame
-        Episodes of the snapshots to average by task and objective.
+        Episodes of the snapshots to average by task and method.
     settings : FigureSettings
         Level, bootstrap.
     """
@@ -251,11 +251,11 @@ def performance_profiles(cells: Cells, settings: FigureSettings) -> Figure:
     shown = aggregates.on_every_task(cells)
     scores = pd.concat([statistics.policy_scores(cell) for strata in shown.values() for cell in strata])
     thresholds = np.linspace(scores.min() - 0.02 * np.ptp(scores), scores.max(), 301)
-    for place, (objective, strata) in enumerate(shown.items()):
-        look, rng = display.look(objective), numpy_generator(settings.seed, "profile", objective)
+    for place, (method, strata) in enumerate(shown.items()):
+        look, rng = display.look(method), numpy_generator(settings.seed, "profile", method)
         draws = settings.confidence, settings.bootstrap_samples
         fraction, low, high = statistics.performance_profile(strata, thresholds, rng, *draws)
-        # markers of different objectives at different thresholds
+        # markers of different methods at different thresholds
         line = {**_line(look), "label": look.label, "markevery": (12 * place + 6, 48)}
         _banded(axes, thresholds, fraction, low, high, **line)
     axes.margins(x=0)
@@ -267,12 +267,12 @@ def performance_profiles(cells: Cells, settings: FigureSettings) -> Figure:
 def precision(cells: Cells, settings: FigureSettings) -> Figure:
     """Draw half the width of a mean's interval against the number of seeds, for several numbers of policies × episodes.
 
-    One panel per objective, from its variance components averaged over tasks; a dot shows what was run.
+    One panel per method, from its variance components averaged over tasks; a dot shows what was run.
 
     Parameters
     ----------
     cells : dict of dict of DataFrame
-        Episodes of the snapshots to average by task and objective.
+        Episodes of the snapshots to average by task and method.
     settings : FigureSettings
         Level, columns.
     """
@@ -328,17 +328,17 @@ def size_curves(cells: Cells, settings: FigureSettings) -> Figure:
     Parameters
     ----------
     cells : dict of dict of DataFrame
-        Episodes of one snapshot and several sizes by task and objective.
+        Episodes of one snapshot and several sizes by task and method.
     settings : FigureSettings
         Level, size.
     """
     figure, panels = _panels(list(cells), settings, "Pairs in the synset")
     for task, axes in panels.items():
-        sizes = sorted({int(size) for cell in cells[task].values() for size in cell["n_pairs"].unique()})
-        for objective, cell in cells[task].items():
-            curve = seed_curve(cell, settings.confidence, "n_pairs")
+        sizes = sorted({int(size) for cell in cells[task].values() for size in cell["size"].unique()})
+        for method, cell in cells[task].items():
+            curve = seed_curve(cell, settings.confidence, "size")
             errors = [curve["mean"] - curve["low"], curve["high"] - curve["mean"]]
-            axes.errorbar(curve.index, curve["mean"], errors, capsize=2, **_line(display.look(objective)))
+            axes.errorbar(curve.index, curve["mean"], errors, capsize=2, **_line(display.look(method)))
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
@@ -347,34 +347,34 @@ def size_curves(cells: Cells, settings: FigureSettings) -> Figure:
 
 
 def recipe_curves(cells: Cells, settings: FigureSettings) -> Figure:
-    """Draw an objective's variants together: one column per objective, score against outer step and against seconds.
+    """Draw a method's variants together: one column per method, score against outer step and against seconds.
 
     Parameters
     ----------
     cells : dict of dict of DataFrame
-        Episodes by task and objective, several variants of each.
+        Episodes by task and method, several variants of each.
     settings : FigureSettings
         Level.
     """
-    splits = {name: variants.split(name, display.OBJECTIVES) for of_task in cells.values() for name in of_task}
-    objectives = display.in_order(objective for objective, _ in splits.values())
+    splits = {name: variants.split(name, display.METHODS) for of_task in cells.values() for name in of_task}
+    methods = display.in_order(method for method, _ in splits.values())
     names = sorted({variant for _, variant in splits.values()})
     looks = dict(zip(names, itertools.cycle(VARIANT_LINES), strict=False))
     rows = [(task, x) for task in cells for x in ("step", "seconds")]
     figure = Figure(figsize=(TEXT_WIDTH, 1.6 * len(rows) + 0.4), layout="constrained")
-    panels = figure.subplots(len(rows), len(objectives), sharey="row", squeeze=False)
+    panels = figure.subplots(len(rows), len(methods), sharey="row", squeeze=False)
     for (task, x), of_row in zip(rows, panels, strict=True):
-        for objective, axes in zip(objectives, of_row, strict=True):
+        for method, axes in zip(methods, of_row, strict=True):
             for name, cell in cells[task].items():
-                if splits[name][0] != objective:
+                if splits[name][0] != method:
                     continue
-                style, color = looks[splits[name][1]], display.look(objective).color
+                style, color = looks[splits[name][1]], display.look(method).color
                 curve, at = seed_curve(cell, settings.confidence), cell.groupby("step")[x].mean()
                 _banded(axes, at, curve["mean"], curve["low"], curve["high"], color=color, **style)
             axes.set_xlabel({"step": "Outer step", "seconds": "Seconds"}[x])
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             if x == "step":
-                axes.set_title(display.look(objective).label)
+                axes.set_title(display.look(method).label)
         of_row[0].set_ylabel(SCORE if len(cells) == 1 else f"{SCORE}, {' '.join(display.task_label(task))}")
     entries = [Line2D([], [], color="black", **looks[name]) for name in names]
     labels = [name.replace("_", " ") or "as configured" for name in names]
@@ -384,7 +384,7 @@ def recipe_curves(cells: Cells, settings: FigureSettings) -> Figure:
 
 def last_snapshot_of_each_size(cell: pd.DataFrame) -> pd.DataFrame:
     """Keep the last snapshot of each synset size."""
-    return pd.concat([statistics.last_snapshots(of_size, 1) for _, of_size in cell.groupby("n_pairs")])
+    return pd.concat([statistics.last_snapshots(of_size, 1) for _, of_size in cell.groupby("size")])
 
 
 @dataclass(frozen=True)
@@ -414,13 +414,13 @@ FIGURES = {
         draw=learning_curves,
         where=STANDARD,
         title="Score (0: random policy, 100: expert) of policies trained from scratch on the synset of each outer step "
-        "({n_pairs} pairs): mean over seeds, band: {level} Student-t interval over seeds; flat lines: random selection "
+        "({size} pairs): mean over seeds, band: {level} Student-t interval over seeds; flat lines: random selection "
         "of pairs, and policies trained on the whole dataset.",
     ),
     "figure_2": FigureSpec(
         draw=distilled_pairs,
         reads="synsets",
-        title="Pairs of synsets of {n_pairs} pairs ({objective}, after outer step {step}): above, the robot in the "
+        title="Pairs of synsets of {size} pairs ({method}, after outer step {step}): above, the robot in the "
         "synset's state; below, one environment step ({seconds} s) later under the synset's action, clipped to the "
         "action bounds, with the state's outline in gray. Positions that observations leave out are 0. From left to "
         "right: the state nearest the mean of the synset's states, then always the one farthest from those before, in "
@@ -429,7 +429,7 @@ FIGURES = {
     "policy_spread": FigureSpec(
         draw=policy_spread,
         where=STANDARD,
-        title="Score (0: random policy, 100: expert) of each policy trained from scratch on the last synset ({n_pairs} "
+        title="Score (0: random policy, 100: expert) of each policy trained from scratch on the last synset ({size} "
         "pairs) or on the whole dataset: a dot is the mean over a policy's episodes, a column of dots is a seed; "
         "diamond: mean with {level} Student-t interval.",
         keep=several_policies,
@@ -438,22 +438,22 @@ FIGURES = {
         draw=recipe_curves,
         where={"protocol": ("standard",)},
         compares="variant",
-        title="Score (0: random policy, 100: expert) of policies trained from scratch on synsets of {n_pairs} pairs by "
-        "the settings of the distillation (line) and the objective (column), against the outer step and the seconds of "
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on synsets of {size} pairs by "
+        "the settings of the distillation (line) and the method (column), against the outer step and the seconds of "
         "the distillation until then: mean over seeds with {level} Student-t band.",
     ),
     "synset_size": FigureSpec(
         draw=size_curves,
         where=SYNSETS,
-        compares="n_pairs",
-        title="Score (0: random policy, 100: expert) of policies trained from scratch on the last synset of {n_pairs} "
+        compares="size",
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on the last synset of {size} "
         "pairs, by their number: mean with {level} Student-t interval over seeds.",
         keep=last_snapshot_of_each_size,
     ),
     "performance_profiles": FigureSpec(
         draw=performance_profiles,
         where=SYNSETS,
-        title="Performance profiles: fraction of policies trained from scratch on a synset ({n_pairs} pairs) whose "
+        title="Performance profiles: fraction of policies trained from scratch on a synset ({size} pairs) whose "
         "mean score (0: random policy, 100: expert) is above τ, averaged over seeds and tasks, of the last evaluated "
         "snapshots; band: {level} bootstrap interval over seeds within tasks, too narrow with few seeds.",
         averaged=True,
@@ -462,7 +462,7 @@ FIGURES = {
         draw=precision,
         where=SYNSETS,
         title="Seeds, policies and episodes that a claim needs: half-width of the {level} Student-t interval of a "
-        "task's mean score ({n_pairs} pairs, last evaluated snapshots) against the number of distillation seeds, for "
+        "task's mean score ({size} pairs, last evaluated snapshots) against the number of distillation seeds, for "
         "several numbers of policies per synset × episodes per policy, from the variance components averaged over "
         "tasks; dot: what was run.",
         averaged=True,
@@ -471,7 +471,7 @@ FIGURES = {
 
 
 def arrange(spec: FigureSpec, episodes: pd.DataFrame, last_snapshots: int = 5) -> Cells:
-    """Split episodes by task and objective, each checked; `last_snapshots` are shown where they are averaged.
+    """Split episodes by task and method, each checked; `last_snapshots` are shown where they are averaged.
 
     Raises
     ------
@@ -479,16 +479,16 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame, last_snapshots: int = 5) -
         If episodes of a cell do not belong together (see `check_cell`), or there is nothing to show.
     """
     cells: Cells = {}
-    for task, of_task in by_task_and_objective(episodes).items():
+    for task, of_task in by_task_and_method(episodes).items():
         shown = {}
-        for objective, cell in of_task.items():
+        for method, cell in of_task.items():
             for _, part in cell.groupby(spec.compares) if spec.compares in cell else [("", cell)]:
                 check_cell(part)
             kept = spec.keep(cell)
             if spec.averaged:
                 kept = statistics.last_snapshots(kept, last_snapshots)
             if not kept.empty:
-                shown[objective] = kept
+                shown[method] = kept
         if shown:
             cells[task] = shown
     if not cells:
@@ -499,8 +499,8 @@ def arrange(spec: FigureSpec, episodes: pd.DataFrame, last_snapshots: int = 5) -
 def caption(spec: FigureSpec, cells: Cells, settings: FigureSettings) -> str:
     """Write a figure's caption; every number in it is taken from the files or the settings."""
     shown = [(display.look(name), cell) for of_task in cells.values() for name, cell in of_task.items()]
-    sizes = pd.Series([size for look, cell in shown if look.synset for size in cell["n_pairs"].unique()])
-    title = spec.title.format(n_pairs=display.span(sizes), level=f"{100 * settings.confidence:g} %")
+    sizes = pd.Series([size for look, cell in shown if look.synset for size in cell["size"].unique()])
+    title = spec.title.format(size=display.span(sizes), level=f"{100 * settings.confidence:g} %")
     counts = pd.DataFrame([{"name": look.label, **statistics.counts(cell)} for look, cell in shown])
     by_name = counts.groupby("name", sort=False)
     return " ".join([title, *display.sentences({str(name): display.counts(rows) for name, rows in by_name})])
@@ -510,16 +510,16 @@ def examples_caption(spec: FigureSpec, examples: "Sequence[rendering.Example]") 
     """Write the caption of a figure of synsets; every number in it is taken from the files or the environments."""
     synsets = pd.DataFrame(
         {
-            "n_pairs": example.synset.actions.shape[1],
-            "objective": f"{display.look(example.synset.objective).label}, seed {example.synset.seed}",
+            "size": example.synset.actions.shape[1],
+            "method": f"{display.look(example.synset.method).label}, seed {example.synset.seed}",
             "step": example.synset.steps[-1],
             "seconds": example.seconds,
         }
         for example in examples
     )
-    objectives = ", ".join(synsets["objective"].unique())
-    spans = {name: display.span(synsets[name]) for name in ("n_pairs", "step", "seconds")}
-    return spec.title.format(objective=objectives, **spans)
+    methods = ", ".join(synsets["method"].unique())
+    spans = {name: display.span(synsets[name]) for name in ("size", "step", "seconds")}
+    return spec.title.format(method=methods, **spans)
 
 
 def seed_curve(cell: pd.DataFrame, confidence: float, x: str = "step") -> pd.DataFrame:
@@ -599,11 +599,11 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
             read_examples,  # here, for MuJoCo and torch take longer to start than all the rest
         )
 
-        shown, inputs = read_examples(paths, settings.poses, settings.objective, settings.n_pairs)
+        shown, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
         text = examples_caption(spec, shown)
     else:
         episodes, inputs = read_returns(paths)
-        shown = arrange(spec, select(episodes, spec, settings.n_pairs), settings.last_snapshots)
+        shown = arrange(spec, select(episodes, spec, settings.size), settings.last_snapshots)
         text = caption(spec, shown, settings)
     # the style is laid over matplotlib's defaults, not over the user's matplotlibrc
     with matplotlib.style.context([STYLE], after_reset=True):

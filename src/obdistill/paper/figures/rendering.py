@@ -77,7 +77,7 @@ class Example:
 
 
 def read_examples(
-    paths: Iterable[Path], pairs: int, objective: str | None = None, n_pairs: int | None = None
+    paths: Iterable[Path], pairs: int, method: str | None = None, size: int | None = None
 ) -> tuple[list[Example], list[dict[str, Any]]]:
     """Read synsets and set some pairs of each in scene.
 
@@ -87,8 +87,8 @@ def read_examples(
         Synsets, after the choices below one per task.
     pairs : int
         Pairs to show of each.
-    objective, n_pairs : optional
-        Keep the synsets of this objective and of this size only.
+    method, size : optional
+        Keep the synsets of this method and of this size only.
 
     Returns
     -------
@@ -106,13 +106,13 @@ def read_examples(
     names = [str(path) for path in paths]
     for path in map(Path, names):
         synset = read_pairs(path)
-        if objective not in (None, synset.objective) or n_pairs not in (None, synset.actions.shape[1]):
+        if method not in (None, synset.method) or size not in (None, synset.actions.shape[1]):
             continue
         other, _ = by_task.setdefault(synset.task.name, (path, synset))
         if other != path:
             raise UserError(f"{path}: task {synset.task.name!r} is also that of {other}; give one synset per task")
     if not by_task:
-        raise UserError(f"{names[0]}: no synset in the files given has objective {objective} and {n_pairs} pairs")
+        raise UserError(f"{names[0]}: no synset in the files given has method {method} and {size} pairs")
     tasks = sorted(by_task, key=display.task_position)
     inputs = [{"file": str(path), "sha256": artifacts.sha256(path)} for path, _ in (by_task[task] for task in tasks)]
     return [example(by_task[task][1], pairs) for task in tasks], inputs

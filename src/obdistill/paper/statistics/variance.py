@@ -1,13 +1,13 @@
 """Where the variance of scores comes from, and what follows: likelihood-ratio tests, and the seeds that a claim needs.
 
-The score of episode e of policy k on the synset of seed s, averaged over the last snapshots, is for each objective
+The score of episode e of policy k on the synset of seed s, averaged over the last snapshots, is for each method
 
     score[s, k, e] = mean + seed[s] + policy[s, k] + episode[s, k, e],
 
 all three normal and independent. Policy k of seed s has one initialization and one set of environment seeds for every
-snapshot and every objective: it is nested in its seed and crossed with both. So two objectives are compared by the
+snapshot and every method: it is nested in its seed and crossed with both. So two methods are compared by the
 differences of the scores that share seed, policy and episode. What the two share drops out of these, and what is left
-has the same form: the test of their mean is that of the objective in the crossed model with shared and separate
+has the same form: the test of their mean is that of the method in the crossed model with shared and separate
 effects, but needs no equal variances. The data are balanced, hence every fit is a closed form of three mean squares,
 also where a variance is at its bound of 0, and nothing has to converge.
 
@@ -29,7 +29,7 @@ COUNTS = {"seeds": "seed", "policies": "policy", "episodes": "episode"}
 LEVELS = tuple(COUNTS.values())
 PARTS = ("variance", "low", "high", "share", "bound")
 COLUMNS = (
-    *("task", "objective", "other", "mean", "low", "high", *COUNTS),
+    *("task", "method", "other", "mean", "low", "high", *COUNTS),
     *(f"{level}_{part}" for level in LEVELS for part in PARTS),
     *("likelihood_ratio", "p_likelihood_ratio", "p_likelihood_ratio_holm", "p_student_t", "p_student_t_holm"),
     *("seeds_needed", "seeds_needed_at_least"),
@@ -65,7 +65,7 @@ class MeanTest(NamedTuple):
 
 
 def balanced(cell: pd.DataFrame) -> pd.Series:
-    """Average the snapshots of one objective on one task: score by (seed, policy, episode).
+    """Average the snapshots of one method on one task: score by (seed, policy, episode).
 
     Raises
     ------
@@ -73,7 +73,7 @@ def balanced(cell: pd.DataFrame) -> pd.Series:
         If two seeds share their policies, or have unequal numbers of policies or episodes.
     """
     owners = cell.groupby("policy_seed")["seed"].nunique()
-    where = f"{cell['file'].iloc[0]}: task {cell['task'].iloc[0]}, {cell['objective'].iloc[0]}"
+    where = f"{cell['file'].iloc[0]}: task {cell['task'].iloc[0]}, {cell['method'].iloc[0]}"
     if (owners > 1).any():
         raise UserError(
             f"{where}: policy_seed {owners.index[owners > 1][0]} stands for several seeds, and their variances cannot "
@@ -230,21 +230,21 @@ def seeds_needed(variance: float, difference: float, confidence: float = 0.95) -
 def decompose(
     cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float = 0.95, difference: float = 5.0
 ) -> pd.DataFrame:
-    """Split the variance of each objective's scores on each task, and test each pair of objectives.
+    """Split the variance of each method's scores on each task, and test each pair of methods.
 
     Parameters
     ----------
     cells : mapping
-        Task -> objective -> episodes of the snapshots that are averaged.
+        Task -> method -> episodes of the snapshots that are averaged.
     confidence : float
         In (0, 1), of all intervals.
     difference : float
-        True difference of two objectives that is to be found, > 0, in score units.
+        True difference of two methods that is to be found, > 0, in score units.
 
     Returns
     -------
     DataFrame
-        One row per task and objective, and one per task and pair (`other` is set; it is about objective minus other).
+        One row per task and method, and one per task and pair (`other` is set; it is about method minus other).
         mean with its Student-t interval low, high over seeds; seeds, policies and episodes; for each level its
         variance, interval, share of the three and whether it is at its bound; for pairs the tests, also Holm-adjusted
         over the pairs of a task, and the seeds needed to find `difference`, with as many policies and episodes as here
@@ -252,15 +252,15 @@ def decompose(
     """
     rows = []
     for task, of_task in cells.items():
-        scores = {objective: balanced(cell) for objective, cell in of_task.items()}
+        scores = {method: balanced(cell) for method, cell in of_task.items()}
         tests = []
-        for objective, ours in scores.items():
-            rows.append({"task": task, "objective": objective, **_describe(cube(ours), confidence)})
-        for other, objective in itertools.combinations(scores, 2):
-            differences = paired_differences(scores[objective], scores[other])
+        for method, ours in scores.items():
+            rows.append({"task": task, "method": method, **_describe(cube(ours), confidence)})
+        for other, method in itertools.combinations(scores, 2):
+            differences = paired_differences(scores[method], scores[other])
             if len(differences):
                 shared = cube(differences)
-                row = {"task": task, "objective": objective, "other": other} | _describe(shared, confidence)
+                row = {"task": task, "method": method, "other": other} | _describe(shared, confidence)
                 row |= mean_test(shared)._asdict()
                 of_means = np.var(shared.mean((1, 2)), ddof=1) if len(shared) > 1 else np.nan
                 row["seeds_needed"] = seeds_needed(of_means, difference, confidence)

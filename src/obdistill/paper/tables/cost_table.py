@@ -23,7 +23,7 @@ ROWS = {
     f"{data}_{quantity}": (data, quantity, paper_row, digits)
     for data in ("whole_data", "synset")
     for quantity, paper_row, digits in (
-        *(("n_pairs", "size", 0), ("steps", "steps", 0)),
+        *(("size", "size", 0), ("steps", "steps", 0)),
         *(("seconds", "", 3), ("megabytes", "", 3)),
     )
 }

@@ -32,7 +32,7 @@ from obdistill.paper.tables.statistics_tables import AGGREGATES, VARIANCE
 log = logging.getLogger(__name__)
 
 LONG = (
-    *("task", "objective", "protocol", "n_pairs", "members", "mean", "low", "high", "n", "unit", *statistics.COUNTED),
+    *("task", "method", "protocol", "size", "members", "mean", "low", "high", "n", "unit", *statistics.COUNTED),
     *("policy_sd", "worst_policy", "change", "change_low", "change_high", "change_n"),
     *("paper_value", "difference", "best"),
 )
@@ -56,7 +56,7 @@ class TableSettings(Settings):
     )
     bootstrap_samples: int = Field(2000, ge=100, description="Draws of a bootstrap interval.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
-    n_pairs: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
+    size: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
     difference: float = Field(5.0, gt=0, description="True difference of scores that `variance` counts seeds for.")
     digits: int = Field(1, ge=0, le=4, description="Decimals in Markdown and LaTeX.")
     paper_datasets: dict[str, str] = Field(
@@ -71,7 +71,7 @@ class TableSpec(Selection):
     Attributes
     ----------
     title : str
-        First sentence of the caption; ``{n_pairs}`` stands for the synset sizes in the files, ``{members}`` for the
+        First sentence of the caption; ``{size}`` stands for the synset sizes in the files, ``{members}`` for the
         numbers of policies that act together.
     paper_table : int
         Table of the paper with the numbers to compare with.
@@ -92,41 +92,41 @@ class TableSpec(Selection):
 
 TABLES: dict[str, TableSpec | FreeTable] = {
     "table_1": TableSpec(
-        title="Score (0: random policy, 100: expert) of policies trained from scratch on a synset of {n_pairs} pairs, "
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on a synset of {size} pairs, "
         "and of policies trained on the whole dataset.",
         paper_table=1,
-        rows="objective",
+        rows="method",
         where=STANDARD,
         mark_best=True,
     ),
     "table_2": TableSpec(
         title="Score (0: random policy, 100: expert) of other policy networks (trained as the standard one), and of "
-        "the standard network trained by other optimizers, on Av-PBC synsets of {n_pairs} pairs that were distilled "
+        "the standard network trained by other optimizers, on Av-PBC synsets of {size} pairs that were distilled "
         "for the standard protocol.",
         paper_table=2,
         rows="protocol",
-        where={"objective": ("av_pbc",)},
+        where={"method": ("av_pbc",)},
         without={"protocol": ("ensemble",)},
         compares="protocol",
         reference="standard",
     ),
     "table_3": TableSpec(
         title="Score (0: random policy, 100: expert) of ensembles: {members} policies trained from scratch on a synset "
-        "of {n_pairs} pairs act by the mean of their actions, as one policy.",
+        "of {size} pairs act by the mean of their actions, as one policy.",
         paper_table=3,
-        rows="objective",
+        rows="method",
         where={"protocol": ("standard", "ensemble")},
         compares="protocol",
         reference="standard",
     ),
     "table_4": COSTS,
     "table_5": TableSpec(
-        title="Score (0: random policy, 100: expert) of policies trained from scratch on Av-PBC synsets of {n_pairs} "
+        title="Score (0: random policy, 100: expert) of policies trained from scratch on Av-PBC synsets of {size} "
         "pairs, by synset size.",
         paper_table=5,
-        rows="n_pairs",
-        where={"objective": ("av_pbc",), "protocol": ("standard",)},
-        compares="n_pairs",
+        rows="size",
+        where={"method": ("av_pbc",), "protocol": ("standard",)},
+        compares="size",
     ),
     "aggregates": AGGREGATES,
     "variance": VARIANCE,
@@ -148,7 +148,7 @@ def summarize(spec: TableSpec | FreeTable, rows: pd.DataFrame, settings: TableSe
     Returns
     -------
     DataFrame
-        task (or ``average``), objective, protocol, n_pairs, members (policies that act as one); mean, low, high, n and
+        task (or ``average``), method, protocol, size, members (policies that act as one); mean, low, high, n and
         unit of the interval; number of seeds, snapshots per seed, policies per snapshot and episodes per policy;
         policy_sd and worst_policy (see `intervals.policy_spread`); change against the reference protocol, its
         interval, and the smallest number of seeds that both have; paper_value and difference (ours - paper); best
@@ -160,7 +160,7 @@ def summarize(spec: TableSpec | FreeTable, rows: pd.DataFrame, settings: TableSe
         If a cell would mix episodes that do not belong together, or `paper_datasets` does not fit.
     """
     if isinstance(spec, FreeTable):
-        return spec.summarize(select(rows, spec, settings.n_pairs) if spec.reads == "returns" else rows, settings)
+        return spec.summarize(select(rows, spec, settings.size) if spec.reads == "returns" else rows, settings)
     episodes, reference = _with_reference(spec, rows, settings)
     tasks = sorted(episodes["task"].unique(), key=display.task_position)
     columns = paper.columns(tasks, settings.paper_datasets)
@@ -175,12 +175,12 @@ def summarize(spec: TableSpec | FreeTable, rows: pd.DataFrame, settings: TableSe
             check_cell(cell)
             cell = statistics.last_snapshots(cell, settings.last_snapshots)
             first = cell.iloc[0]
-            unit, scores = statistics.independent_scores(cell, display.look(first["objective"]).synset)
+            unit, scores = statistics.independent_scores(cell, display.look(first["method"]).synset)
             spread = statistics.policy_spread(cell)
             strata.append(scores)
             changes.append(_change(cell, reference))
             counted.append(
-                {column: first[column] for column in ("objective", "protocol", "n_pairs", "members")}
+                {column: first[column] for column in ("method", "protocol", "size", "members")}
                 | statistics.counts(cell)
                 | {"unit": unit}
             )
@@ -199,7 +199,7 @@ def summarize(spec: TableSpec | FreeTable, rows: pd.DataFrame, settings: TableSe
                 | {"paper_value": None if None in printed else float(np.mean(printed))}
             )
     table = pd.DataFrame(cells).reindex(columns=LONG)
-    integers = ["n_pairs", "members", "n", "change_n", *statistics.COUNTED]
+    integers = ["size", "members", "n", "change_n", *statistics.COUNTED]
     table[integers] = table[integers].astype("Int64")
     floats = ["change", "change_low", "change_high", "paper_value"]
     table[floats] = table[floats].astype(float)
@@ -213,15 +213,15 @@ def _with_reference(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the episodes of a table's cells, and those of the reference protocol that they are compared with.
 
-    Both are of the snapshots that all protocols of a task and objective have in common. The reference itself is shown
+    Both are of the snapshots that all protocols of a task and method have in common. The reference itself is shown
     only where protocols are the rows.
     """
-    chosen = select(episodes, spec, settings.n_pairs)
+    chosen = select(episodes, spec, settings.size)
     if not spec.reference:
         return chosen, chosen.iloc[:0]
     protocols, here = (
         chosen.groupby(keys, observed=True)["protocol"].transform("nunique")
-        for keys in (["task", "objective"], ["task", "objective", "step"])
+        for keys in (["task", "method"], ["task", "method", "step"])
     )
     common = chosen[protocols == here]
     for task in chosen["task"].unique():
@@ -234,7 +234,7 @@ def _with_reference(
 def _change(cell: pd.DataFrame, reference: pd.DataFrame) -> np.ndarray:
     """Return by how much each seed of a cell scores above the reference on the same synsets; (n_seeds in both,)."""
     first = cell.iloc[0]
-    beside = reference[(reference["task"] == first["task"]) & (reference["objective"] == first["objective"])]
+    beside = reference[(reference["task"] == first["task"]) & (reference["method"] == first["method"])]
     beside = beside[beside["step"].isin(cell["step"])]
     if beside.empty or first["protocol"] == beside["protocol"].iloc[0]:
         return np.empty(0)
@@ -263,7 +263,7 @@ def _common(values: list[Any]) -> Any:
 def _best(table: pd.DataFrame) -> pd.Series:
     """Mark the best synset row of each task if its interval lies above those of all other synset rows."""
     best = pd.Series(False, table.index)
-    synsets = table[[display.look(name).synset for name in table["objective"]]]
+    synsets = table[[display.look(name).synset for name in table["method"]]]
     for _, rows in synsets.groupby("task"):
         first = rows["mean"].idxmax()
         others = rows.drop(first)
@@ -277,10 +277,10 @@ def caption(spec: TableSpec | FreeTable, table: pd.DataFrame, settings: TableSet
     if isinstance(spec, FreeTable):
         return spec.caption(table, settings)
     cells = table[table["task"] != AVERAGE]
-    synsets = cells[[display.look(name).synset for name in cells["objective"]]]
+    synsets = cells[[display.look(name).synset for name in cells["method"]]]
     level = f"{100 * settings.confidence:g} %"
     sentences = [
-        spec.title.format(n_pairs=display.span(synsets["n_pairs"]), members=display.span(cells["members"])),
+        spec.title.format(size=display.span(synsets["size"]), members=display.span(cells["members"])),
         f"Mean [{level} {INTERVALS[settings.interval]} interval] over the "
         f"{display.last_snapshots(settings.last_snapshots)}.",
     ]

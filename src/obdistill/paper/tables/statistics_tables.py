@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from obdistill.evaluations.returns import SYNSETS, by_task_and_objective, check_cell
+from obdistill.evaluations.returns import SYNSETS, by_task_and_method, check_cell
 from obdistill.paper import names as display
 from obdistill.paper.statistics import aggregates, variance
 from obdistill.paper.statistics import intervals as statistics
@@ -19,12 +19,12 @@ STATISTICS = {"iqm": "IQM", "mean": "mean", "median": "median", "optimality_gap"
 
 
 def _cells(episodes: pd.DataFrame, settings: "TableSettings") -> dict[str, dict[str, pd.DataFrame]]:
-    """Split episodes by task and objective, each checked; only the snapshots that are averaged."""
-    cells = by_task_and_objective(episodes)
+    """Split episodes by task and method, each checked; only the snapshots that are averaged."""
+    cells = by_task_and_method(episodes)
     for of_task in cells.values():
-        for objective, cell in of_task.items():
+        for method, cell in of_task.items():
             check_cell(cell)
-            of_task[objective] = statistics.last_snapshots(cell, settings.last_snapshots)
+            of_task[method] = statistics.last_snapshots(cell, settings.last_snapshots)
     return cells
 
 
@@ -38,7 +38,7 @@ def _aggregates_caption(table: pd.DataFrame, settings: "TableSettings") -> str:
     tasks = table["tasks"].iloc[0]
     seeds = {
         display.look(str(name)).label: f"n = {display.counts(rows, ['seeds'])}"
-        for name, rows in table.groupby("objective", sort=False)
+        for name, rows in table.groupby("method", sort=False)
     }
     return " ".join(
         [
@@ -53,12 +53,12 @@ def _aggregates_caption(table: pd.DataFrame, settings: "TableSettings") -> str:
 
 
 def _arrange_aggregates(table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
-    names = list(table["objective"].unique())
+    names = list(table["method"].unique())
     table = table.assign(other=table["other"].fillna(""))
     columns = [(statistic, "") for statistic in STATISTICS]
     columns += [(aggregates.IMPROVEMENT, name) for name in names if len(names) > 1]
     cells = {
-        (row.objective, row.statistic, row.other): _estimate(
+        (row.method, row.statistic, row.other): _estimate(
             row.value, row.low, row.high, 2 if row.statistic == aggregates.IMPROVEMENT else digits
         )
         for row in table.itertuples()
@@ -75,13 +75,13 @@ def _decompose(episodes: pd.DataFrame, settings: "TableSettings") -> pd.DataFram
 
 
 def _variance_caption(table: pd.DataFrame, settings: "TableSettings") -> str:
-    objectives, pairs = table[table["other"].isna()], table[table["other"].notna()]
+    methods, pairs = table[table["other"].isna()], table[table["other"].notna()]
     sentences = [
         "Standard deviation of the score (share of its variance) from distillation seeds, from policies, which are "
         "initializations, within a seed, and from episodes of a policy, by restricted maximum likelihood. 0*: at its "
         "bound, pooled with the level below; –: cannot be told from the level below. Scores are averaged over the "
         f"{display.last_snapshots(settings.last_snapshots)}.",
-        *display.sentences({name: display.counts(rows, variance.COUNTS) for name, rows in _by_label(objectives)}),
+        *display.sentences({name: display.counts(rows, variance.COUNTS) for name, rows in _by_label(methods)}),
     ]
     if len(pairs):
         sentences.append(
@@ -128,9 +128,9 @@ def _level(row: Any, level: str, digits: int) -> Cell:
 
 
 def _by_label(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Group a table by objective, or by pair of objectives, as it is called."""
-    for (objective, other), rows in table.groupby(["objective", "other"], sort=False, dropna=False):
-        pair = [display.look(name).label for name in (objective, other) if isinstance(name, str)]
+    """Group a table by method, or by pair of methods, as it is called."""
+    for (method, other), rows in table.groupby(["method", "other"], sort=False, dropna=False):
+        pair = [display.look(name).label for name in (method, other) if isinstance(name, str)]
         yield " − ".join(pair), rows
 
 

@@ -27,6 +27,7 @@ STAGES = {
     "figure": ("obdistill.paper.figures.figures", "Make a figure from evaluation files."),
     "summary": ("obdistill.paper.summary", "Write mean scores and learning curves for programs."),
     "check": ("obdistill.experiment.workflow", "Check a configuration file."),
+    "schema": ("obdistill.experiment.schema", "Write the JSON schema and the table of keys of the configuration."),
 }
 
 

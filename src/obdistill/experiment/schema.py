@@ -27,8 +27,10 @@ class _WithoutTitles(GenerateJsonSchema):
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration, for editors and other checkers."""
+    full = ExperimentSettings.model_json_schema(schema_generator=_WithoutTitles)
+    del full["required"]  # a file may be one of several that are merged
     return {
-        **ExperimentSettings.model_json_schema(schema_generator=_WithoutTitles),
+        **full,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of an offline behavior distillation experiment",
     }
@@ -50,14 +52,16 @@ def table() -> str:
 
 
 def merged(rows: list[Key]) -> Iterator[Key]:
-    """Merge rows that differ in their condition only, at the place of the first."""
+    """Merge rows that differ in their condition only, at the place of the first; one that always holds is left out."""
     conditions: dict[tuple[str, str, str, str], list[str]] = {}
     for row in rows:
         conditions.setdefault((row.path, row.default, row.allowed, row.meaning), []).append(row.condition)
+    possible = {condition for found in conditions.values() for condition in found}
     for about, found in conditions.items():
         name = found[0].partition("=")[0]
+        always = len(found) == sum(condition.startswith(f"{name}=") for condition in possible)
         values = ", ".join(condition.partition("=")[2] for condition in found)
-        yield Key(*about, f"{name}: {values}" if name else "")
+        yield Key(*about, f"{name}: {values}" if name and not always else "")
 
 
 def schema_text() -> str:

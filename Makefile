@@ -68,10 +68,11 @@ test-slow: $(READY)  ## run the tests that take longest: real stages under DVC, 
 test-slurm: $(READY)  ## run the workflow on a Slurm started for it (Debian, as root: packages are installed)
 	pytest -m slurm
 
-lint: $(READY)  ## check format, style, types and the workflow
+lint: $(READY)  ## check format, style, types, imports and the workflow
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports --no-logo
 	snakefmt --check Snakefile workflow
 	snakemake --lint --quiet
 

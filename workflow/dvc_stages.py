@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from obdistill.experiment.workflow import sources
+from obdistill.core.sources import sources
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = """\
@@ -21,7 +21,7 @@ WORKFLOW = [
     "Snakefile",
     "workflow/rules/common.smk",
     "src/obdistill/experiment/config.py",
-    "src/obdistill/experiment/workflow.py",
+    "src/obdistill/experiment/jobs.py",
 ]
 
 # stage: what it makes, sections of config.yaml, rule files, modules, results and other files it reads

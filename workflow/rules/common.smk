@@ -7,7 +7,8 @@ from obdistill.synsets.settings import RANDOM
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.experiment.record import Record
-from obdistill.experiment.workflow import Experiment, package_file, sources
+from obdistill.core.sources import sources
+from obdistill.experiment.jobs import Experiment
 
 # jobs call the `obd` of the environment that runs Snakemake, activated or not
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))

@@ -2,7 +2,7 @@
 rule table:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),
-        code=[*sources("obdistill.paper.tables.score_tables"), package_file("paper/numbers.csv")],
+        code=sources("obdistill.paper.tables.score_tables", "obdistill.core.methods"),
     output:
         csv=report("results/paper/{table}.csv", **in_report("Tables", "{table}", "csv")),
         metadata="results/paper/{table}.json",
@@ -31,7 +31,7 @@ rule table:
 rule figure:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_figure(wildcards.figure)),
-        code=sources("obdistill.paper.figures.figures"),
+        code=sources("obdistill.paper.figures.figures", "obdistill.core.methods"),
     output:
         png=report("results/paper/{figure}.png", **in_report("Figures", "{figure}", "png")),
         pdf=report("results/paper/{figure}.pdf", **in_report("Figures", "{figure}", "pdf")),
@@ -59,7 +59,7 @@ rule figure:
 rule summary:
     input:
         shown=shown(experiment.shown_in_table("table_1")),
-        code=[*sources("obdistill.paper.summary"), package_file("paper/numbers.csv")],
+        code=sources("obdistill.paper.summary", "obdistill.core.methods"),
     output:
         curves="results/paper/learning_curves.csv",
         metadata="results/paper/learning_curves.json",

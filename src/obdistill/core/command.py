@@ -57,7 +57,7 @@ checkpoint_option = click.option(
 
 
 def stage(
-    name: str, model: type[pydantic.BaseModel] | None = None, uses_torch: bool = False
+    name: str, model: type[pydantic.BaseModel] | None = None, computes: bool = True
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a stage's command out of a function.
 
@@ -70,8 +70,8 @@ def stage(
         Name of the command.
     model : type, optional
         The stage's settings class; its keys are listed by ``--help``.
-    uses_torch : bool
-        Whether the stage computes with torch, which then gets ``--threads``.
+    computes : bool
+        Whether the stage computes by torch, whose threads are set then.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -80,8 +80,8 @@ def stage(
             try:
                 logs.set_up(name, log)
                 lock.share()
-                if threads is not None and uses_torch:
-                    import torch  # here, for the other stages start in a fraction of the time that torch takes
+                if threads is not None and computes:
+                    import torch  # here, for the stages that only read tables start in a fraction of the time
 
                     torch.set_num_threads(threads)
                 if model is not None:

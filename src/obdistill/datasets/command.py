@@ -8,7 +8,7 @@ from obdistill.core.command import FOLDER, out_option, stage
 from obdistill.datasets.settings import CollectSettings, DatasetSettings
 
 
-@stage("dataset", DatasetSettings, uses_torch=True)
+@stage("dataset", DatasetSettings)
 @click.option("--task", "task_name", required=True, metavar="NAME", help="Name of the task, e.g. hopper_medium.")
 @out_option(".npz", "Dataset to write (.npz).")
 @click.option(
@@ -21,7 +21,7 @@ def dataset(task_name: str, out: Path, collection_folder: Path | None, settings:
     build_dataset(task_name, settings, out, collection_folder)
 
 
-@stage("collect", CollectSettings, uses_torch=True)
+@stage("collect", CollectSettings)
 @click.option("--out", type=FOLDER, required=True, help="Minari root to write into.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root seed.")
 def collect(out: Path, seed: int, settings: CollectSettings) -> None:

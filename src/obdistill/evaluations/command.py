@@ -16,7 +16,7 @@ def _protocol(context: click.Context, parameter: click.Parameter, value: str) ->
     return value
 
 
-@stage("evaluate", EvaluateSettings, uses_torch=True)
+@stage("evaluate", EvaluateSettings)
 @click.option("--pairs", type=FILE, required=True, help="Synset or dataset artifact (.npz).")
 @click.option(
     "--protocol",
@@ -35,7 +35,7 @@ def evaluate(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, 
     evaluate(pairs, protocol, seed, settings, out, workers)
 
 
-@stage("evaluate-near-expert", NearExpertEvaluationSettings, uses_torch=True)
+@stage("evaluate-near-expert", NearExpertEvaluationSettings)
 @click.option("--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors).")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
 @out_option(".csv", "Returns to write (.csv).")
@@ -46,7 +46,7 @@ def evaluate_near_expert(near_expert: Path, seed: int, settings: NearExpertEvalu
     make_card(near_expert, seed, settings, out)
 
 
-@stage("cost", CostSettings, uses_torch=True)
+@stage("cost", CostSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 @click.option("--synset", type=FILE, required=True, help="Synset artifact (.npz) of the same task.")
 @out_option(".csv", "Table to write (.csv).")

@@ -8,7 +8,7 @@ from obdistill.core.command import FILE, checkpoint_option, device_option, out_o
 from obdistill.near_experts.settings import NearExpertSettings
 
 
-@stage("near-expert", NearExpertSettings, uses_torch=True)
+@stage("near-expert", NearExpertSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 @out_option(".safetensors", "Near-expert to write (.safetensors).")
 @device_option

@@ -12,7 +12,7 @@ TABLE = click.Choice(get_args(TableName))
 FIGURE = click.Choice(get_args(FigureName))
 
 
-@stage("table", TableSettings)
+@stage("table", TableSettings, computes=False)
 @click.option(
     "--name", type=click.Choice(get_args(TableName)), default="table_1", show_default=True, help="Which table."
 )
@@ -25,7 +25,7 @@ def table(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings
     make_table(name, files, out, settings)
 
 
-@stage("figure", FigureSettings)
+@stage("figure", FigureSettings, computes=False)
 @click.option(
     "--name", type=click.Choice(get_args(FigureName)), default="figure_1", show_default=True, help="Which figure."
 )
@@ -38,7 +38,7 @@ def figure(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettin
     make_figure(name, files, out, settings)
 
 
-@stage("summary", TableSettings)
+@stage("summary", TableSettings, computes=False)
 @out_option(".csv", "csv of learning curves; metrics.json goes beside it.")
 @click.argument("returns", type=FILE, nargs=-1, required=True)
 def summary(returns: tuple[Path, ...], out: Path, settings: TableSettings) -> None:

@@ -9,7 +9,7 @@ from obdistill.core.methods import DEFAULT, OBJECTIVES
 from obdistill.synsets.settings import RANDOM, DistillSettings
 
 
-@stage("distill", DistillSettings, uses_torch=True)
+@stage("distill", DistillSettings)
 @click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 @click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors); pbc and av_pbc need it.")
 @click.option(

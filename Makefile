@@ -84,8 +84,8 @@ format: $(READY)  ## bring every file into the project's format
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py
 
-dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc_stages.py and the imports of the sources
-	python workflow/dvc_stages.py
+dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc/dvc_stages.py and the imports of the sources
+	python workflow/dvc/dvc_stages.py
 
 config-docs: $(READY)  ## write config/schema.json and the table of config/README.md from the settings classes
 	obd schema config

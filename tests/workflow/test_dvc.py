@@ -62,7 +62,7 @@ def parameters(stage):
 
 def test_the_file_is_what_the_sources_say(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    spec = importlib.util.spec_from_file_location("dvc_stages", "workflow/dvc_stages.py")
+    spec = importlib.util.spec_from_file_location("dvc_stages", "workflow/dvc/dvc_stages.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert Path("dvc.yaml").read_text() == module.text(), "make dvc-yaml"

@@ -14,7 +14,10 @@ from obdistill.experiment.jobs import Experiment
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
 
 try:
-    experiment = Experiment.load(workflow.configfiles, command_line=workflow.config_settings.config)
+    if workflow.modifier.skip_configfile:  # another workflow uses this one as a module, and gives a configuration
+        experiment = Experiment.given(config)
+    else:
+        experiment = Experiment.load(workflow.configfiles, command_line=workflow.config_settings.config)
 except UserError as error:
     sys.exit(f"error: {error}")
 

@@ -86,6 +86,7 @@ rule summary:
 rule tables:
     input:
         [paths(file, experiment.tables()) for file in rules.table.output],
+    localrule: True
     message:
         "All tables are there"
 
@@ -93,6 +94,7 @@ rule tables:
 rule figures:
     input:
         [paths(file, experiment.figures()) for file in rules.figure.output],
+    localrule: True
     message:
         "All figures are there"
 
@@ -102,5 +104,6 @@ rule paper:
         rules.tables.input,
         rules.figures.input,
         rules.summary.output,
+    localrule: True
     message:
         "All tables and figures are there"

@@ -82,8 +82,12 @@ class Experiment:
         layers = {os.path.relpath(file): load_yaml(Path(os.path.relpath(file))) for file in files}
         if command_line:
             layers["--config"] = typed(command_line)
-        source = ", ".join(layers)
-        experiment = cls(Config.parse(functools.reduce(merge, layers.values()), source))
+        return cls.given(functools.reduce(merge, layers.values()), ", ".join(layers))
+
+    @classmethod
+    def given(cls, data: Mapping[str, Any], source: str = "config") -> "Experiment":
+        """Check a configuration that has been read already; `source` names it in messages."""
+        experiment = cls(Config.parse(data, source))
         experiment.check_report(source)
         return experiment
 

@@ -15,11 +15,11 @@ from obdistill.core.errors import UserError
 from obdistill.core.parsing import load_yaml
 from obdistill.datasets.settings import CollectSettings, DatasetSettings
 from obdistill.evaluations.settings import CostSettings
-from obdistill.experiment.settings import ExperimentSettings
-from obdistill.synsets.settings import DistillSettings
 from obdistill.experiment.command import check
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment
+from obdistill.experiment.settings import ExperimentSettings
+from obdistill.synsets.settings import DistillSettings
 
 REPOSITORY = Path(__file__).parents[2]
 

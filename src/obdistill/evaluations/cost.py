@@ -16,7 +16,7 @@ from obdistill.core import artifacts
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.evaluations.settings import CostSettings
-from obdistill.evaluations.stage import clone
+from obdistill.policies import bc
 from obdistill.synsets.synset import read_pairs
 
 KIND = "cost"
@@ -56,7 +56,7 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
             raise UserError(f"{path}: is of task {pairs.task.name!r}; {dataset_path} is of {rows[0]['task']!r}")
         raw = pairs.observations[-1], pairs.actions[-1]
         states, actions = pairs.normalizer.states(raw[0]), pairs.normalizer.actions(raw[1])
-        train = functools.partial(clone, states, actions, training, policies=1, seed=0)
+        train = functools.partial(bc.train, states, actions, training, policies=1, seed=0)
         times[name] = [_seconds(train) for _ in range(repeats)]
         rows.append(
             {

@@ -148,7 +148,7 @@ def test_columns_of_width_one_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rewards": None}, "lacks the array 'rewards'; it has: actions, observations"),
+        ({"rewards": None}, "lacks the array 'rewards' in /; it has: actions, observations"),
         ({"rewards": np.zeros(6)}, r"rewards has the shape \(6,\)"),
         ({"timeouts": np.zeros(8, bool)}, r"timeouts has the shape \(8,\)"),
         ({"actions": np.zeros((6, 1))}, r"actions \(6, 1\)"),

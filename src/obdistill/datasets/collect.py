@@ -42,9 +42,9 @@ from obdistill.core.command import stage
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
 from obdistill.core.settings import Settings
-from obdistill.datasets.collected import COLLECTION_FILE
-from obdistill.datasets.minari import DATA_FOLDER, HDF5_FILE, new_dataset
-from obdistill.datasets.source import LEVELS, Level
+from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE
+from obdistill.datasets.minari import new_dataset
+from obdistill.datasets.source import COLLECTION_FILE, LEVELS, Level
 
 RECENT_EPISODES = 10
 log = logging.getLogger(__name__)
@@ -416,6 +416,7 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
             "episodes": len(episodes),
             "episode_return": {"min": min(returns), "mean": float(np.mean(returns)), "max": max(returns)},
             "sha256": artifacts.sha256(data_file),
+            "metadata_sha256": artifacts.sha256(folder / DATA_FOLDER / METADATA_FILE),
         }
     env.close()
     log.info("%s: %d transitions, mean return %.1f", out / name, facts["transitions"], np.mean(returns))

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from obdistill.core.settings import Settings
 from obdistill.datasets.transitions import Transitions
 
 Level = Literal["random", "medium", "medium_replay", "expert", "medium_expert"]
+COLLECTION_FILE = "collection.json"  # what `obd collect` says of the datasets in its folder
 LEVELS: tuple[Level, ...] = ("random", "medium", "medium_replay", "expert", "medium_expert")
 
 
@@ -19,6 +21,9 @@ class SourceSettings(Settings):
     reference_returns: tuple[float, float] | None = Field(
         None,
         description="Returns of a random and an expert policy (score 0 and 100); default: the source's, else D4RL's.",
+    )
+    clip_actions: bool = Field(
+        False, description="Cut actions to the environment's bounds, as most environments do themselves."
     )
 
 
@@ -31,14 +36,20 @@ class Loaded:
     transitions : Transitions
         The data.
     env_id : str or None
-        Environment the data come from, None if the source does not say.
+        Environment to evaluate in: the one in the settings, else the one that the data name, None if they do not.
     reference_returns : tuple of float, or None
         Returns of a random and an expert policy, None if the source does not say.
     origin : dict
         Plain data for the artifact's metadata: where the data come from, with sha256.
+    action_bounds : tuple of ndarray of shape (action_dim,), or None
+        Lowest and highest action of the environment that recorded the data, None if the source does not say.
+    warnings : tuple of str
+        What the user should know of the data.
     """
 
     transitions: Transitions
     env_id: str | None
     reference_returns: tuple[float, float] | None
     origin: dict[str, Any]
+    action_bounds: tuple[np.ndarray, np.ndarray] | None = None
+    warnings: tuple[str, ...] = ()

@@ -23,6 +23,21 @@ def expand(path: str | Path) -> Path:
         raise UserError(f"{path}: the home folder is not known; write the whole path") from None
 
 
+def refuse_pointer(path: Path) -> None:
+    """Refuse a text that stands for a file that has not been fetched.
+
+    Raises
+    ------
+    UserError
+        If it is a pointer of Git LFS or git-annex.
+    """
+    with path.open("rb") as file:
+        start = file.read(64)
+    for beginning, command in ((b"version https://git-lfs", "git lfs pull"), (b"/annex/objects/", "git annex get")):
+        if start.startswith(beginning):
+            raise UserError(f"{path}: only points to the file, which has not been fetched; run {command}")
+
+
 def minari_root(root: Path | None) -> Path:
     """Return the folder of Minari datasets: the given one, else Minari's own default."""
     return expand(root or os.environ.get(ROOT_VARIABLE) or "~/.minari/datasets")

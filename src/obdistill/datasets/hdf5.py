@@ -11,6 +11,7 @@ import numpy as np
 
 from obdistill.core.errors import UserError
 from obdistill.datasets.checks import Unpacking
+from obdistill.datasets.files import refuse_pointer
 
 # registered numbers (https://github.com/HDFGroup/hdf5_plugins) of those that are met most
 FILTERS = {
@@ -39,6 +40,7 @@ def open_self_contained(path: Path, name: str | None = None) -> Iterator[h5py.Fi
     name = name or str(path)
     if not path.is_file():
         raise UserError(f"{name}: no such file")
+    refuse_pointer(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

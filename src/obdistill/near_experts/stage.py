@@ -13,7 +13,7 @@ from obdistill.core.checkpoints import Checkpoint
 from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl, CalQlSettings
-from obdistill.near_experts.corl import ImportSettings, import_near_expert
+from obdistill.near_experts.corl import ImportSettings, import_near_expert, input_files
 from obdistill.near_experts.iql import Iql, IqlSettings
 from obdistill.near_experts.networks import NearExpert, scale_output, write_near_expert
 from obdistill.near_experts.td3_bc import Td3Bc, Td3BcSettings
@@ -63,11 +63,10 @@ def make_near_expert(
     read = artifacts.inputs(dataset=dataset_path)
     checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
-    transitions = 0
+    transitions, statistics = 0, "dataset"
     if isinstance(chosen, ImportSettings):
-        near_expert = import_near_expert(dataset, chosen)
-        read |= artifacts.inputs(checkpoint=Path(chosen.checkpoint))
-        read |= artifacts.inputs(statistics=Path(chosen.statistics.file)) if chosen.statistics else {}
+        near_expert, statistics = import_near_expert(dataset, chosen)
+        read |= artifacts.inputs(**input_files(chosen))
     else:
         identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": artifacts.versions()}
         checkpoint = Checkpoint(out, {**identity, "device": device}, checkpoint_minutes)
@@ -81,6 +80,7 @@ def make_near_expert(
             "settings": chosen.model_dump(mode="json"),
             "transitions": transitions,
             "inputs": read,
+            "statistics": statistics,
             "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
         },
     )

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.datasets.checks import Unpacking
 
@@ -31,8 +30,7 @@ def load(path: Path) -> Any:
     UserError
         If the file is damaged, or holds anything else.
     """
-    artifacts.check_unpacked_size(path)
-    _verify(path)
+    _check_archive(path)
     allowed: list[Any] = [(_Scalar, "__main__.Scalar"), *_numpy_globals()]
     try:
         with torch.serialization.safe_globals(allowed), torch.sparse.check_sparse_tensor_invariants():
@@ -78,24 +76,34 @@ def as_array(value: Any, name: str, unpacking: Unpacking) -> np.ndarray:
     return array
 
 
-def _verify(path: Path) -> None:
-    """Compare the checksums that a zip file holds: PyTorch itself does not."""
-    if not zipfile.is_zipfile(path):
+def _check_archive(path: Path) -> None:
+    """Compare the checksums that a zip file holds, as PyTorch does not, and refuse what would fill the memory."""
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                entries = archive.infolist()
+                Unpacking(str(path), path.stat().st_size).take(sum(entry.file_size for entry in entries))
+                damaged = archive.testzip()
+                pickles = [archive.read(entry) for entry in entries if entry.filename.endswith(".pkl")]
+        except UserError:
+            raise
+        except Exception as error:  # zipfile raises what it meets: NotImplementedError, UnicodeError, zlib's errors
+            damaged = " ".join(str(error).split())[:120] or type(error).__name__
+        if damaged is not None:
+            raise UserError(f"{path}: damaged: a checksum does not fit ({damaged})")
+    else:
         log.warning("%s: is in PyTorch's old format, which has no checksums: damage may go unnoticed", path)
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except Exception as error:  # zipfile raises what it meets: NotImplementedError, RuntimeError, zlib's errors
-        damaged = " ".join(str(error).split())[:120] or type(error).__name__
-    if damaged is not None:
-        raise UserError(f"{path}: damaged: a checksum does not fit ({damaged})")
+        pickles = [path.read_bytes()]
+    # a bytearray of any size is made by a few bytes, and PyTorch allows it
+    if any(b"bytearray" in text for text in pickles):
+        raise UserError(f"{path}: refused: holds more than tensors and plain values (a bytearray)")
 
 
 def _numpy_globals() -> list[Any]:
     """List what a pickled array of numbers refers to; none of it runs code of the file."""
     kinds = (np.float16, np.float32, np.float64, np.int32, np.int64)
-    makers = [value.__reduce__()[0] for value in (np.zeros(0), np.float64(0))]
+    values: list[Any] = [np.zeros(0), np.float64(0)]
+    makers = [value.__reduce__()[0] for value in values]
     modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # before and since NumPy 2
     named = [(maker, f"{module}.{maker.__name__}") for maker in makers for module in modules]
     return [*named, np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]

@@ -68,46 +68,37 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | No
         cache.mkdir(parents=True, exist_ok=True)
         with path.with_name(path.name + ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # held until the file is closed
-            recorded = path.with_name(path.name + ".sha256")
-            wanted = _Checksum(url, sha256, recorded)
+            note = path.with_name(path.name + ".sha256")
             if path.is_file():
                 try:
-                    wanted.check(path)
-                    check(path)
+                    _check(url, path, note, sha256, check)
                     return path
                 except UserError as error:
                     log.warning("%s; downloading it again", error)
                     path.unlink()
             _download(url, part)
             try:
-                found = wanted.check(part)
-                check(part)
+                _check(url, part, note, sha256, check)
             except UserError:
                 part.unlink()
                 raise
-            artifacts.write_text(recorded, f"{found}\n")
             part.rename(path)
     except OSError as error:
         raise UserError(f"{cache}: cannot be written ({error.strerror or error})") from None
     return path
 
 
-class _Checksum:
-    """What a file of `url` must hash to: the setting, else what was recorded at its first download, else anything."""
-
-    def __init__(self, url: str, setting: str | None, recorded: Path) -> None:
-        self._url = url
-        self._wanted, self._source = setting, "the setting sha256"
-        if setting is None and recorded.is_file():
-            self._wanted = recorded.read_text(encoding="utf-8", errors="replace").strip()
-            self._source = f"its first download, noted in {recorded},"
-
-    def check(self, path: Path) -> str:
-        """Return the checksum of a file; raise `UserError` if it is another one."""
-        found = artifacts.sha256(path)
-        if self._wanted not in (None, found):
-            raise UserError(f"{self._url}: has the sha256 {found}; {self._source} is {self._wanted:.64}")
-        return found
+def _check(url: str, path: Path, note: Path, setting: str | None, check: Callable[[Path], None]) -> None:
+    """Check the checksum, which is the setting, else the one noted at the first download, and the file; then note it."""
+    found = artifacts.sha256(path)
+    noted = note.read_text(encoding="utf-8", errors="replace").strip() if note.is_file() else None
+    wanted = setting or noted
+    if wanted not in (None, found):
+        source = "the setting sha256" if setting else f"its first download, noted in {note},"
+        raise UserError(f"{url}: has the sha256 {found}; {source} is {wanted:.64}")
+    check(path)
+    if noted != found:
+        artifacts.write_text(note, f"{found}\n")
 
 
 def _check_url(url: str) -> None:

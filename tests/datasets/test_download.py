@@ -333,7 +333,7 @@ def test_other_bytes_than_at_the_first_download_are_refused(server, cache):
     data = bytearray(server.body)
     data[len(data) // 2] ^= 1
     server.body = bytes(data)
-    message = rf"has the sha256 [0-9a-f]{{64}}; its first download, noted in {record(cache)}, is {first}"
+    message = rf"has the sha256 [0-9a-f]{{64}}; that of its first download is {first} \(noted in {record(cache)}: "
     with pytest.raises(UserError, match=message) as caught:
         load(server, cache)
     assert not list(cache.glob("*.hdf5"))

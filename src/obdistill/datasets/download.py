@@ -89,13 +89,17 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | No
 
 
 def _check(url: str, path: Path, note: Path, setting: str | None, check: Callable[[Path], None]) -> None:
-    """Check the checksum, which is the setting, else the one noted at the first download, and the file; then note it."""
+    """Check the file and its checksum, which is the setting, else what the first download had; then note it."""
     found = artifacts.sha256(path)
     noted = note.read_text(encoding="utf-8", errors="replace").strip() if note.is_file() else None
     wanted = setting or noted
     if wanted not in (None, found):
-        source = "the setting sha256" if setting else f"its first download, noted in {note},"
-        raise UserError(f"{url}: has the sha256 {found}; {source} is {wanted:.64}")
+        if setting:
+            raise UserError(f"{url}: has the sha256 {found}; the setting sha256 is {wanted}")
+        raise UserError(
+            f"{url}: has the sha256 {found}; that of its first download is {wanted:.64} (noted in {note}: delete it if "
+            "the file may have changed)"
+        )
     check(path)
     if noted != found:
         artifacts.write_text(note, f"{found}\n")

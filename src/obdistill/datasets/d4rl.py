@@ -75,8 +75,6 @@ def load(settings: D4rlSettings) -> Loaded:
         raise UserError(f"{url}: has the sha256 {sha256}; the setting sha256 is {settings.sha256}")
     if settings.file in BUILT_IN:
         origin["name"] = settings.file
-    elif settings.sha256 is None:
-        log.info("%s: sha256 %s; with the setting sha256 a damaged file is refused", settings.file, sha256)
     transitions = read(path, max_episode_steps(env_id), warnings.append)
     return Loaded(transitions, env_id, None, {**origin, "sha256": sha256}, warnings=tuple(warnings))
 

@@ -65,9 +65,7 @@ def load(settings: MinariSettings) -> Loaded:
         _download(root, settings.id)
     loaded = read(root / settings.id, settings.id, settings.env_id)
     found, wanted = loaded.origin["sha256"], settings.sha256 or _collected_sha256(root, settings.id)
-    if wanted is None:
-        log.info("%s: sha256 %s; with the setting sha256 a damaged dataset is refused", settings.id, found)
-    elif wanted != found:
+    if wanted not in (None, found):
         where = "the setting sha256" if settings.sha256 else f"that in {COLLECTION_FILE}"
         raise UserError(f"{root / settings.id}: has the sha256 {found}; {where} is {wanted}")
     return loaded

@@ -30,16 +30,19 @@ def load(path: Path) -> Any:
     UserError
         If the file is damaged, or holds anything else.
     """
-    _check_archive(path)
+    has_checksums = _check_archive(path)
     allowed: list[Any] = [(_Scalar, "__main__.Scalar"), *_numpy_globals()]
     try:
         with torch.serialization.safe_globals(allowed), torch.sparse.check_sparse_tensor_invariants():
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).partition("WeightsUnpickler error:")[2].split())[:160]
         raise UserError(f"{path}: refused: holds more than tensors and plain values ({reason})") from None
     except Exception as error:  # damaged pickles end in errors of any type
         raise UserError(f"{path}: is no readable PyTorch checkpoint ({' '.join(str(error).split())[:160]})") from None
+    if not has_checksums:
+        log.warning("%s: is in PyTorch's old format, which has no checksums: damage may go unnoticed", path)
+    return content
 
 
 def named_values(content: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -76,9 +79,10 @@ def as_array(value: Any, name: str, unpacking: Unpacking) -> np.ndarray:
     return array
 
 
-def _check_archive(path: Path) -> None:
-    """Compare the checksums that a zip file holds, as PyTorch does not, and refuse what would fill the memory."""
-    if zipfile.is_zipfile(path):
+def _check_archive(path: Path) -> bool:
+    """Compare checksums, as PyTorch does not, and refuse what would fill the memory; return whether there are any."""
+    is_archive = zipfile.is_zipfile(path)
+    if is_archive:
         try:
             with zipfile.ZipFile(path) as archive:
                 entries = archive.infolist()
@@ -92,11 +96,11 @@ def _check_archive(path: Path) -> None:
         if damaged is not None:
             raise UserError(f"{path}: damaged: a checksum does not fit ({damaged})")
     else:
-        log.warning("%s: is in PyTorch's old format, which has no checksums: damage may go unnoticed", path)
         pickles = [path.read_bytes()]
     # a bytearray of any size is made by a few bytes, and PyTorch allows it
     if any(b"bytearray" in text for text in pickles):
         raise UserError(f"{path}: refused: holds more than tensors and plain values (a bytearray)")
+    return is_archive
 
 
 def _numpy_globals() -> list[Any]:

@@ -107,6 +107,19 @@ def test_no_jumps_in_states_that_stand_still_or_in_one_row():
     assert len(checks.jumps(np.zeros((2, 2)), np.zeros(2, bool))) == 0
 
 
+@pytest.mark.parametrize("rows", [20, 5000])
+def test_values_that_only_damage_makes_are_a_warning(rows):
+    values = np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32)
+    values[:, 2] = 0
+    warnings: list[str] = []
+    checks.warn_of_outliers(values, "observations", warnings.append)
+    checks.warn_of_outliers(np.where(np.arange(rows) == 7, 10, 0), "rewards", warnings.append)  # a rare success
+    assert warnings == []
+    values[12, 1], values[15, 2] = 1e12, -3e5
+    checks.warn_of_outliers(values, "observations", warnings.append)
+    assert warnings == [f"observations: 2 of {rows} rows lie far from all others, first 12: is the file damaged?"]
+
+
 def test_unpacking_counts_all_that_is_read(monkeypatch):
     monkeypatch.setattr(checks, "SMALLEST_LIMIT", 1000)
     unpacking = Unpacking("data.hdf5", 5)

@@ -170,12 +170,26 @@ def test_spaces_are_not_taken_from_an_environment_that_the_file_names(tmp_path, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"observation_space": '{"type": "Dict", "subspaces": {}}'}, "its observation space is Dict"),
+        ({"observation_space": '{"type": "Dict", "subspaces": {}}'}, "its observation space is Dict of shape None"),
         (
             {"action_space": '{"type": "Discrete", "dtype": "int64", "start": 0, "n": 4}'},
-            "its action space is Discrete",
+            "its action space is Discrete of shape None; a Box with one dimension is needed",
         ),
-        ({"observation_space": "{}"}, "Minari cannot read it"),
+        ({"observation_space": "{}"}, r"its observation_space cannot be read \('type'\)"),
+        ({"observation_space": "[" * 100_000}, "its observation_space cannot be read"),
+        (
+            {"action_space": '{"type": "Box", "low": ["a"], "high": [1], "shape": [1]}'},
+            "its action_space cannot be read",
+        ),
+        ({"action_space": 3}, "its action_space cannot be read"),
+        (
+            {"action_space": '{"type": "Box", "low": [[0]], "high": [[1]], "shape": [1, 1]}'},
+            r"its action space is Box of shape \[1, 1\]; a Box with one dimension is needed",
+        ),
+        (  # a few bytes that would make a space of 80 GB
+            {"action_space": '{"type": "Box", "low": 0, "high": 1, "shape": [10000000000], "dtype": "float64"}'},
+            r"its action space is Box of shape \[10000000000\]; a Box with one dimension is needed",
+        ),
         ({"minari_version": "0.1.0"}, "Minari cannot read it .*0.1.0"),
         ({"data_format": "unheard of"}, "data_format: unheard of: not known; allowed: hdf5, arrow, parquet"),
     ],

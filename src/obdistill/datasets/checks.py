@@ -10,6 +10,7 @@ from obdistill.core.errors import UserError
 Warn = Callable[[str], None]
 ROUNDING = 1e-3  # how far beyond its bounds, in half ranges, an action may lie without a word
 FAR = 1.0  # how far beyond its bounds, in half ranges, an action is refused
+OUTLIER = 1e4  # how many times what 99 % of a column's values lie from their median makes a value implausible
 JUMP = 8.0  # how many times the 90 % quantile of a step a state must move to be called a jump
 SMALLEST_LIMIT = 2**30  # bytes that any dataset may unpack to
 UNPACKING = 100  # times its own size that a larger one may: numbers do not pack better than that
@@ -120,6 +121,28 @@ def _fits_other_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray) -
     is_unit = np.allclose([actions.min(), actions.max()], [-1, 1], atol=ROUNDING)
     has_unit = bool((low == -1).any() and (high == 1).any())
     return bool((span <= 0.5 + ROUNDING).all()) or (is_unit and not has_unit)
+
+
+def warn_of_outliers(values: np.ndarray, name: str, warn: Warn) -> None:
+    """Warn of values so far from all others that they must be damage: a flipped bit of an exponent.
+
+    Parameters
+    ----------
+    values : ndarray of shape (N,) or (N, columns)
+        Finite numbers.
+    name : str
+        What they are, for the message.
+    warn : callable
+        Takes the warning.
+    """
+    columns = values.reshape(len(values), -1).astype(np.float64)
+    distance = np.abs(columns - np.median(columns, axis=0))
+    usual = np.maximum(np.quantile(distance, 0.99, axis=0, method="lower"), 1e-3)  # most may be one and the same
+    rows = np.flatnonzero((distance > OUTLIER * usual).any(1))
+    if len(rows):
+        warn(
+            f"{name}: {len(rows)} of {len(values)} rows lie far from all others, first {rows[0]}: is the file damaged?"
+        )
 
 
 def jumps(observations: np.ndarray, ends: np.ndarray) -> np.ndarray:

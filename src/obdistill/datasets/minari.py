@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import gymnasium
 import h5py
 import minari
-import minari.serialization
 import numpy as np
 from pydantic import Field
 
@@ -30,6 +28,7 @@ from obdistill.datasets.transitions import Transitions
 
 # namespaces and name of letters, digits, _ and -: an id cannot lead out of the root
 ID = r"^([A-Za-z0-9_][A-Za-z0-9_-]*/)*[A-Za-z0-9_][A-Za-z0-9_-]*-v[0-9]+$"
+Bounds = tuple[np.ndarray, np.ndarray]
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 log = logging.getLogger(__name__)
 
@@ -94,11 +93,11 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
     """
     data = folder / DATA_FOLDER
     metadata = artifacts.read_json(data / METADATA_FILE)
-    spaces = [_space(metadata, f"{kind}_space", name) for kind in ("observation", "action")]
+    states, actions = (_bounds(metadata, f"{kind}_space", name) for kind in ("observation", "action"))
     warnings: list[str] = []
     used_env_id = environment_of(metadata, name, env_id, warnings.append)
     reference_returns = _reference_returns(metadata, name, warnings.append)
-    transitions = _transitions(folder, metadata, spaces, name)
+    transitions = _transitions(folder, metadata, (len(states[0]), len(actions[0])), name)
     return Loaded(
         transitions,
         used_env_id,
@@ -109,7 +108,7 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
             "sha256": _sha256(folder),
             "metadata_sha256": artifacts.sha256(data / METADATA_FILE),
         },
-        action_bounds=(spaces[1].low, spaces[1].high),
+        action_bounds=actions,
         warnings=tuple(warnings),
     )
 
@@ -161,22 +160,25 @@ def _collected_sha256(root: Path, name: str) -> str | None:
     return next(found, None)
 
 
-def _space(metadata: dict[str, Any], key: str, name: str) -> gymnasium.spaces.Box:
-    """Return the space of states or actions: a Box with one dimension."""
-    # Minari would build the environment to find out, that is, import whatever the file names
-    if key not in metadata:
-        raise UserError(f"{name}: its {METADATA_FILE} has no {key}")
+def _bounds(metadata: dict[str, Any], key: str, name: str) -> Bounds:
+    """Return the bounds of the space of states or actions, which must be a Box with one dimension."""
     version = metadata.get("minari_version")
     if version not in minari.supported_dataset_versions:
         raise UserError(f"{name}: Minari cannot read it (it says it is of Minari {version!s:.40})")
+    # Minari would build the environment to find out, that is, import whatever the file names
+    if key not in metadata:
+        raise UserError(f"{name}: its {METADATA_FILE} has no {key}")
     try:
-        space = minari.serialization.deserialize_space(metadata[key])
-    except Exception as error:  # Minari checks little: damaged metadata end in errors of any type
-        raise UserError(f"{name}: Minari cannot read it ({key}: {_describe(error)})") from None
-    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-        kind = key.partition("_")[0]
-        raise UserError(f"{name}: its {kind} space is {str(space)[:100]}; a Box with one dimension is needed")
-    return space
+        # not by Minari: it would make a space of any shape out of two numbers
+        space = json.loads(metadata[key])
+        kind, shape = space["type"], space.get("shape")
+        low, high = (np.asarray(space.get(side), np.float64) for side in ("low", "high"))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{name}: its {key} cannot be read ({_describe(error)})") from None
+    if kind != "Box" or low.ndim != 1 or not list(low.shape) == list(high.shape) == shape:
+        what = f"{kind!s:.40} of shape {shape!s:.40}"
+        raise UserError(f"{name}: its {key.replace('_', ' ')} is {what}; a Box with one dimension is needed")
+    return low, high
 
 
 def _reference_returns(metadata: dict[str, Any], name: str, warn: Warn) -> tuple[float, float] | None:
@@ -198,7 +200,7 @@ def _count(metadata: dict[str, Any], key: str, name: str) -> int:
     return value
 
 
-def _transitions(folder: Path, metadata: dict[str, Any], spaces: list[gymnasium.spaces.Box], name: str) -> Transitions:
+def _transitions(folder: Path, metadata: dict[str, Any], dims: tuple[int, int], name: str) -> Transitions:
     """Read every episode, and compare their number and that of the steps with the metadata."""
     count = _count(metadata, "total_episodes", name)
     data, data_format = folder / DATA_FOLDER, metadata.get("data_format", "hdf5")
@@ -216,7 +218,7 @@ def _transitions(folder: Path, metadata: dict[str, Any], spaces: list[gymnasium.
         if there != count:
             raise UserError(f"{name}: its {METADATA_FILE} says total_episodes: {count}; the data hold {there}")
         episodes = [
-            _episode(episode, spaces, f"{name}: episode {number}") for number, episode in enumerate(read_episodes)
+            _episode(episode, dims, f"{name}: episode {number}") for number, episode in enumerate(read_episodes)
         ]
     if not episodes:
         raise UserError(f"{name}: holds no episode")
@@ -236,14 +238,14 @@ def _hdf5_episodes(file: h5py.File, count: int, unpacking: Unpacking) -> Iterato
         yield {key: hdf5.read_array(group, key, unpacking) for key in COLUMNS}
 
 
-def _episode(episode: dict[str, np.ndarray], spaces: list[gymnasium.spaces.Box], name: str) -> dict[str, np.ndarray]:
+def _episode(episode: dict[str, np.ndarray], dims: tuple[int, int], name: str) -> dict[str, np.ndarray]:
     """Check one episode and return its columns, one row per transition."""
     if episode["rewards"].size == 0:
         raise UserError(f"{name}: has no step")
     steps = len(np.atleast_1d(episode["rewards"]))
     shapes = {
-        "observations": (steps + 1, *spaces[0].shape),
-        "actions": (steps, *spaces[1].shape),
+        "observations": (steps + 1, dims[0]),
+        "actions": (steps, dims[1]),
         "rewards": (steps,),
         "terminations": (steps,),
         "truncations": (steps,),

@@ -82,7 +82,7 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
     if found != needed:
         raise UserError(f"{task_name}: observations of shape {found} are not those of {env_id}, {needed}")
     warnings = list(loaded.warnings)
-    transitions = _with_fitting_actions(loaded, chosen, env_id, bounds, task_name, warnings.append)
+    transitions = _checked(loaded, chosen, env_id, bounds, task_name, warnings.append)
     dataset = make_dataset(Task(task_name, env_id, reference), transitions, *bounds)
     metadata = {
         "settings": settings.model_dump(mode="json"),
@@ -97,12 +97,14 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
         log.warning("%s: %s", task_name, warning)
 
 
-def _with_fitting_actions(
+def _checked(
     loaded: Loaded, chosen: AnySettings, env_id: str, bounds: tuple[np.ndarray, np.ndarray], task_name: str, warn: Warn
 ) -> Transitions:
     """Return the transitions, with actions cut if that is set; raise if they are not those of the environment."""
     transitions = loaded.transitions
     transitions.check(task_name)
+    for name in ("observations", "rewards"):
+        checks.warn_of_outliers(getattr(transitions, name), name, warn)
     if transitions.actions.shape[1:] != bounds[0].shape:
         return transitions  # make_dataset tells
     recorded = loaded.action_bounds

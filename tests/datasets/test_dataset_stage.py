@@ -53,6 +53,18 @@ def test_d4rl(tmp_path):
     assert (metadata["transitions"], metadata["episodes"], metadata["terminated"]) == (19, 4, 3)
 
 
+def test_an_unknown_source_gives_the_checksum_to_set(tmp_path, caplog):
+    path = d4rl_file(tmp_path / "hopper.hdf5")
+    given = {"source": "d4rl", "file": str(path), "env_id": "Hopper-v4"}
+    sha256 = artifacts.sha256(path)
+    with caplog.at_level("INFO"):
+        build_dataset("hopper", settings(**given), tmp_path / "d.npz")
+        assert f"sha256 of the source: {sha256}; set sha256 to it, and a damaged source is noticed" in caplog.messages
+        caplog.clear()
+        build_dataset("hopper", settings(**given, sha256=sha256), tmp_path / "d.npz")
+        assert "sha256 of the source" not in caplog.text
+
+
 def test_same_input_same_bytes(tmp_path):
     chosen = settings(source="d4rl", file=str(d4rl_file(tmp_path / "a.hdf5")), env_id="Hopper-v4")
     for name in ("first", "second"):

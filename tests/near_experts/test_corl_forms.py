@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from helpers.weights import load_near_expert, make_weights, npz, state_dicts, unit_dataset
 from obdistill.core.errors import UserError
@@ -78,6 +79,12 @@ def test_other_forms_of_the_same_weights_are_the_same_policy(tmp_path, form):
         assert torch.equal(mine, other)
     for mine, other in zip(found.critics.parameters(), expected.critics.parameters(), strict=True):
         assert torch.equal(mine, other)
+
+
+def test_safetensors_are_read(tmp_path):
+    save_file(make_weights(), tmp_path / "checkpoint.safetensors")
+    found = read_weights(tmp_path / "checkpoint.safetensors")
+    assert all(np.array_equal(found[name], array) for name, array in make_weights().items())
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])

@@ -1,5 +1,6 @@
 """Datasets of an own collection: a level out of what ``obd collect`` has made."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Literal
@@ -41,4 +42,4 @@ def load(settings: CollectedSettings, folder: Path) -> Loaded:
         # collections of older versions have no metadata_sha256
         if (key in facts or key == "sha256") and loaded.origin[key] != facts.get(key):
             raise UserError(f"{folder / name}: damaged: its {key} is not the one in {path.name}; collect it again")
-    return loaded
+    return dataclasses.replace(loaded, verified=True)

@@ -76,7 +76,9 @@ def load(settings: D4rlSettings) -> Loaded:
     if settings.file in BUILT_IN:
         origin["name"] = settings.file
     transitions = read(path, max_episode_steps(env_id), warnings.append)
-    return Loaded(transitions, env_id, None, {**origin, "sha256": sha256}, warnings=tuple(warnings))
+    # a download is compared with its first one
+    verified = settings.sha256 is not None or "url" in origin
+    return Loaded(transitions, env_id, None, {**origin, "sha256": sha256}, verified=verified, warnings=tuple(warnings))
 
 
 def default_cache() -> Path:

@@ -58,7 +58,7 @@ def environment_of(metadata: Mapping[str, Any], name: str, chosen: str | None, w
         )
     if lost:
         warn(f"env_id: {chosen} is used; what {name} was made with is lost: {', '.join(lost)}")
-    if env_id.rpartition(":")[2] != evaluated["id"]:
+    if _without_module(env_id) != _without_module(evaluated["id"]):
         warn(f"env_id: {chosen} is used; {name} names {evaluated['id']}")
     return env_id
 
@@ -78,7 +78,7 @@ def _read(text: Any) -> dict[str, Any]:
 
 def _lost(spec: dict[str, Any], env_id: str) -> list[str]:
     """Say what an environment made by its id lacks of a specification."""
-    registered = gymnasium.registry.get(env_id.rpartition(":")[2])
+    registered = gymnasium.registry.get(_without_module(env_id))
     lost = _wrappers(spec)
     limit = None if registered is None else registered.max_episode_steps
     if registered is not None and spec.get("max_episode_steps", limit) != limit:
@@ -90,6 +90,10 @@ def _lost(spec: dict[str, Any], env_id: str) -> list[str]:
     if options:
         lost.append(f"options {json.dumps(options, sort_keys=True):.200}")
     return lost + [key for key in OF_OLD_GYMNASIUM if spec.get(key)]
+
+
+def _without_module(env_id: str) -> str:
+    return env_id.rpartition(":")[2]
 
 
 def _wrappers(spec: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Minari datasets: any with continuous states and actions, from a local folder or downloaded by Minari."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -67,7 +68,7 @@ def load(settings: MinariSettings) -> Loaded:
     if wanted not in (None, found):
         where = "the setting sha256" if settings.sha256 else f"that in {COLLECTION_FILE}"
         raise UserError(f"{root / settings.id}: has the sha256 {found}; {where} is {wanted}")
-    return loaded
+    return dataclasses.replace(loaded, verified=wanted is not None)
 
 
 def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:

@@ -43,6 +43,8 @@ class Loaded:
         Plain data for the artifact's metadata: where the data come from, with sha256.
     action_bounds : tuple of ndarray of shape (action_dim,), or None
         Lowest and highest action of the environment that recorded the data, None if the source does not say.
+    verified : bool
+        Whether the data have been compared with a checksum that was known before.
     warnings : tuple of str
         What the user should know of the data.
     """
@@ -52,4 +54,5 @@ class Loaded:
     reference_returns: tuple[float, float] | None
     origin: dict[str, Any]
     action_bounds: tuple[np.ndarray, np.ndarray] | None = None
+    verified: bool = False
     warnings: tuple[str, ...] = ()

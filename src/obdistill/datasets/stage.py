@@ -91,8 +91,8 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
         "seconds": clock.seconds(),
     }
     write_dataset(out, dataset, metadata)
-    if not isinstance(chosen, CollectedSettings) and chosen.sha256 is None:
-        log.info("sha256 of the source: %s; with the setting sha256 it is demanded", loaded.origin["sha256"])
+    if not loaded.verified:
+        log.info("sha256 of the source: %s; set sha256 to it, and a damaged source is noticed", loaded.origin["sha256"])
     for warning in warnings:  # last, so that they are not overlooked
         log.warning("%s: %s", task_name, warning)
 

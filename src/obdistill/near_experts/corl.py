@@ -1,8 +1,8 @@
 """Import: a checkpoint of CORL becomes a near-expert, without running anything that it may hold.
 
 The file is what CORL (https://github.com/corl-team/CORL) saves for CQL, Cal-QL, TD3+BC or IQL (``.pt``: state dicts
-such as ``actor``, ``critic1``, ``critic2`` among other things), or the same weights as plain arrays (``.npz``:
-``actor.base_network.0.weight``, ..., ``critic2.network.4.bias``). Either may hold ``state_mean`` and ``state_std``.
+such as ``actor``, ``critic1``, ``critic2`` among other things), or the same weights as plain arrays (``.npz``,
+``.safetensors``: ``actor.base_network.0.weight``, ..., ``critic2.network.4.bias``). Either may hold ``state_mean`` and ``state_std``.
 """
 
 import logging
@@ -60,7 +60,7 @@ class ImportSettings(Settings):
 
     algorithm: Literal["import"]
     checkpoint: str = Field(
-        description="CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or the same weights as plain arrays (.npz)"
+        description="CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or its weights alone (.npz, .safetensors)"
     )
     statistics: StatisticsSettings | None = Field(
         None, description="state statistics of its training; null: those in the checkpoint, else those of the dataset"
@@ -122,9 +122,10 @@ def read_weights(path: Path) -> Arrays:
         If the file is missing or damaged, holds anything but tensors and plain values, or none of the networks.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file; a checkpoint (.pt or .npz) is needed")
+        raise UserError(f"{path}: no such file; a checkpoint (.pt, .npz or .safetensors) is needed")
     refuse_pointer(path)
-    content = artifacts.load_arrays(path) if path.suffix == ".npz" else torch_files.load(path)
+    is_plain = path.suffix in (".npz", ".safetensors")
+    content = artifacts.load_arrays(path) if is_plain else torch_files.load(path)
     unpacking = Unpacking(str(path), path.stat().st_size)
     arrays: Arrays = {}
     for full_name, value in torch_files.named_values(content):

@@ -2,7 +2,8 @@
 
 The file is what CORL (https://github.com/corl-team/CORL) saves for CQL, Cal-QL, TD3+BC or IQL (``.pt``: state dicts
 such as ``actor``, ``critic1``, ``critic2`` among other things), or the same weights as plain arrays (``.npz``,
-``.safetensors``: ``actor.base_network.0.weight``, ..., ``critic2.network.4.bias``). Either may hold ``state_mean`` and ``state_std``.
+``.safetensors``: ``actor.base_network.0.weight``, ..., ``critic2.network.4.bias``). Either may hold ``state_mean`` and
+``state_std``.
 """
 
 import logging

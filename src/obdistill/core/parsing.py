@@ -19,6 +19,8 @@ from obdistill.core.errors import UserError
 
 S = TypeVar("S", bound=pydantic.BaseModel)
 Keys = tuple[str | int, ...]  # of nested mappings and lists, outermost first
+# of data that JSON cannot hold: a set, a list as a key, an alias within itself, thousands of levels
+PLAIN_ERRORS = (TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Problem:
 
     def __str__(self) -> str:
         path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.keys).lstrip(".")
-        return (f"{path}: {self.text}" if path else self.text).replace("\n", "\\n")
+        line = f"{path}: {self.text}" if path else self.text
+        # a line stays one, whatever stands in a key
+        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
 class Refused(UserError):
@@ -75,17 +79,20 @@ def check(model: type[S], data: Mapping[str, Any]) -> tuple[S | None, list[Probl
     """Build settings, or list all problems of the data if there are any."""
     try:
         # JSON mode keeps strictness for numbers and text but takes lists for tuples
-        return model.model_validate_json(json.dumps(data, default=_as_written)), []
+        return model.model_validate_json(_as_json(data)), []
     except pydantic.ValidationError as error:
         return None, _problems(model, error)
-    except (TypeError, ValueError, RecursionError) as error:  # an alias within itself; a list as key; a deep nest
+    except PLAIN_ERRORS as error:
         return None, [Problem((), f"holds a value that is not plain data ({error})")]
 
 
-def _as_written(value: Any) -> str:
-    if isinstance(value, datetime.date):  # YAML reads dates; no setting is one
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} {value!r}")
+def _as_json(data: Any) -> str:
+    def as_written(value: Any) -> str:
+        if isinstance(value, datetime.date):  # YAML reads dates; no setting is one
+            return value.isoformat()
+        raise TypeError(f"{type(value).__name__} {value!r}")
+
+    return json.dumps(data, default=as_written)
 
 
 # ---- messages ----
@@ -191,7 +198,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is not YAML ({error})") from None
     if not isinstance(data, dict):
         raise UserError(f"{path}: holds {type(data).__name__}; a mapping of keys to values is needed")
-    return data
+    try:
+        plain: dict[str, Any] = json.loads(_as_json(data))
+    except PLAIN_ERRORS as error:
+        raise UserError(f"{path}: holds a value that is not plain data ({error})") from None
+    return plain
 
 
 def read_yaml(text: str) -> Any:

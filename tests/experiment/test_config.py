@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from helpers.configurations import BAD, GOOD, OLD, bad
+from helpers.configurations import BAD, GOOD, OLD, TASK, bad
 from obdistill.cli import main
 from obdistill.core.declarations import describe, keys
 from obdistill.core.errors import UserError
@@ -63,6 +63,14 @@ def test_all_problems_are_told_at_once():
         "sizes[0]",
         "sizes[2]",
     ]
+
+
+@pytest.mark.parametrize("key", ["objectives", "method"])
+def test_nothing_follows_from_the_default_of_a_key_that_was_meant(key):
+    """All methods are the default of `methods`; here none that needs a near-expert was asked for."""
+    wrong = {"tasks": {"hopper": {"dataset": TASK["dataset"]}}, key: ["random"]}
+    with pytest.raises(UserError, match=f"^bad.yaml: {key}: unknown key[^\n]*$"):
+        Config.parse(wrong, "bad.yaml")
 
 
 def test_the_command_prints_all_problems(tmp_path, monkeypatch, capsys):

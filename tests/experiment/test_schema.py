@@ -30,7 +30,6 @@ BEYOND = (
     "finite",
     "brace",
     "at least 1 item",
-    "is no name",
     "unknown key (did you mean 'tasks'?)",
 )
 

@@ -25,10 +25,21 @@ PLAIN_ERRORS = (TypeError, ValueError, RecursionError)
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with settings: where, and what is allowed there."""
+    """What is wrong with settings.
+
+    Attributes
+    ----------
+    keys : tuple of str or int
+        Where.
+    text : str
+        What is there, and what is allowed.
+    meant : str
+        Key that an unknown one probably stands for; empty if there is none.
+    """
 
     keys: Keys
     text: str
+    meant: str = ""
 
     def __str__(self) -> str:
         path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.keys).lstrip(".")
@@ -100,23 +111,20 @@ def _as_json(data: Any) -> str:
 
 def _problems(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> list[Problem]:
     found: dict[Keys, str] = {}
-    written_anew: set[Keys] = set()
-    # unknown keys first: one may be the earlier name of a key that is missing
+    meant: dict[Keys, str] = {}
+    # unknown keys first: one may stand for a key that is missing
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden"):
         keys, declared = _follow(model, item["loc"])
-        parent, key = keys[:-1], str(keys[-1]) if keys else ""
         if item["type"] == "extra_forbidden":
             cls = members(_follow(model, item["loc"][:-1])[1])[0]
-            if key in cls.renamed:
-                written_anew.add((*parent, cls.renamed[key].split(".")[0]))
-            found[keys] = _unknown(cls, key)
+            found[keys], meant[keys] = _unknown(cls, str(keys[-1]))
         elif item["type"] in ("union_tag_not_found", "union_tag_invalid"):
             tags = [tag(member) for member in members(declared)]
             given = item.get("ctx", {}).get("tag")
             told = "missing" if given is None else f"{shortened(given)}: not known"
             found[(*keys, tags[0][0])] = f"{told}; allowed: {', '.join(value for _, value in tags)}"
         elif item["type"] == "missing":
-            if keys not in written_anew:
+            if not any(other[:-1] == keys[:-1] and key == keys[-1] for other, key in meant.items()):
                 found[keys] = "missing; it has no default"
         elif item["loc"][-1:] == ("[key]",):
             found[keys] = "is no name; a name is lower-case words and digits joined by _, as in hopper_medium"
@@ -127,7 +135,7 @@ def _problems(model: type[pydantic.BaseModel], error: pydantic.ValidationError) 
             # one line for all the forms that a value may have: none of them fits
             before = found.get(keys)
             found[keys] = f"{shortened(item['input'])}: {message}" if before is None else f"{before}, or {message}"
-    return [Problem(keys, text) for keys, text in found.items()]
+    return [Problem(keys, text, meant.get(keys, "")) for keys, text in found.items()]
 
 
 WORDS = {
@@ -151,13 +159,14 @@ def _message(text: str) -> str:
     return functools.reduce(lambda said, word: said.replace(word, WORDS[word], 1), WORDS, text)
 
 
-def _unknown(cls: Any, key: str) -> str:
+def _unknown(cls: Any, key: str) -> tuple[str, str]:
+    """Return what to say about an unknown key, and the key of the class that it probably stands for, if any."""
     if new := cls.renamed.get(key):
-        return f"unknown key; it is called {new} now"
+        return f"unknown key; it is called {new} now", new.split(".")[0]
     allowed = sorted(cls.model_fields)
-    close = difflib.get_close_matches(key, allowed, n=1)
-    hint = f" (did you mean '{close[0]}'?)" if close else ""
-    return f"unknown key{hint}; allowed: {', '.join(allowed)}"
+    meant = next(iter(difflib.get_close_matches(key, allowed, n=1)), "")
+    hint = f" (did you mean '{meant}'?)" if meant else ""
+    return f"unknown key{hint}; allowed: {', '.join(allowed)}", meant
 
 
 def _follow(declared: Any, location: Keys) -> tuple[Keys, Any]:

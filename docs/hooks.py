@@ -129,7 +129,7 @@ def _allowed(schema: Schema, whole: Schema) -> str:
     if schema.get("type") == "array":
         return f"list: {_allowed(schema['items'], whole)}"
     if (values := _values(schema)) is not None:
-        return f"mapping of names to {_allowed(values, whole)}"
+        return f"mapping of names to {_allowed(values, whole)}".replace("to mapping", "to the keys below")
     kind = TYPES.get(schema.get("type", "object"), "mapping")
     return (
         f"{kind} {', '.join(f'{sign} {schema[bound]:g}' for bound, sign in BOUNDS.items() if bound in schema)}".strip()
@@ -180,13 +180,13 @@ def _option(parameter: click.Parameter, context: click.Context) -> str:
         )
     if parameter.is_eager:  # --help
         return ""
-    value = "" if parameter.is_flag else parameter.make_metavar(context).strip("[]").replace("|", ", ").replace(" RANGE", "").lower()
+    metavar = parameter.make_metavar(context).strip("[]").replace("|", ", ").replace(" RANGE", "")
     fixed = parameter.show_default and isinstance(parameter.default, str | int | float)
     default = "required" if parameter.required else f"`{parameter.default}`" if fixed else ""
     bounds = ""
     if isinstance(parameter.type, click.IntRange | click.FloatRange) and parameter.type.min is not None:
         bounds = f" ≥ {parameter.type.min}"
-    return f"| `{parameter.opts[0]}` | {_cell(value)}{bounds} | {default} | {_cell(parameter.help or '')} |"
+    return f"| `{parameter.opts[0]}` | {_cell(metavar.lower())}{bounds} | {default} | {_cell(parameter.help or '')} |"
 
 
 def modules(package: str) -> str:
@@ -194,7 +194,7 @@ def modules(package: str) -> str:
     files = sorted((PACKAGE / package).rglob("*.py"))
     names = [".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files]
     public = [name for name in names if not NOT_A_LIBRARY & {name.rpartition(".")[2]}]
-    return "\n\n".join(f"## {name.rpartition('.')[2]}\n\n::: {name}" for name in public)
+    return "\n\n".join(f"::: {name}" for name in public)
 
 
 def file(argument: str) -> str:
@@ -202,7 +202,12 @@ def file(argument: str) -> str:
     return (Path(__file__).parent / argument).read_text()
 
 
-PARTS: dict[str, Callable[[str], str]] = {"configuration": configuration, "commands": commands, "modules": modules, "file": file}
+PARTS: dict[str, Callable[[str], str]] = {
+    "configuration": configuration,
+    "commands": commands,
+    "modules": modules,
+    "file": file,
+}
 
 
 def on_page_markdown(markdown: str, page: Any, **context: object) -> str:

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from obdistill.experiment.workflow import Experiment
-from obdistill.synsets.stage import RANDOM
+from obdistill.synsets.settings import RANDOM
 
 EPISODE = 1000  # environment steps
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from obdistill.policies.network import ARCHITECTURES, Parameters, initialize
 from obdistill.policies.precision import Precision, products
-from obdistill.synsets.stage import DistillSettings, InnerSettings, MetaGradient, OuterSettings
+from obdistill.synsets.settings import DistillSettings, InnerSettings, OuterSettings
+from obdistill.synsets.stage import MetaGradient
 
 STATE, ACTION, BATCH = 17, 6, 2560  # HalfCheetah, and the paper's outer batch
 

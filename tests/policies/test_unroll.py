@@ -8,7 +8,8 @@ import torch
 from obdistill.policies.network import ARCHITECTURES, Architecture, Network, Parameters, initialize
 from obdistill.policies.precision import Precision, products, resolve
 from obdistill.policies.unroll import Unroll
-from obdistill.synsets.stage import DistillSettings, InnerSettings, MetaGradient, OuterSettings
+from obdistill.synsets.settings import DistillSettings, InnerSettings, OuterSettings
+from obdistill.synsets.stage import MetaGradient
 
 RUNS, PAIRS, STATE, ACTION, STEPS, RATE = 2, 7, 5, 3, 6, 0.3
 

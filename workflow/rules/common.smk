@@ -3,7 +3,7 @@ import os
 import sys
 
 from obdistill.core import lock
-from obdistill.synsets.stage import RANDOM
+from obdistill.synsets.settings import RANDOM
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.experiment.record import Record

@@ -5,11 +5,13 @@ import json
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
 import yaml
+from pydantic_core import core_schema
 
 from obdistill.core.errors import UserError
 
@@ -21,6 +23,16 @@ class Settings(pydantic.BaseModel):
     """Base of all settings: immutable, no unknown keys, no silent conversion of types."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotates a text that must be one of a registry's names: ``Annotated[str, OneOf(names)]``."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: pydantic.GetCoreSchemaHandler) -> Any:
+        return core_schema.literal_schema(list(self.names))
 
 
 S = TypeVar("S", bound=pydantic.BaseModel)

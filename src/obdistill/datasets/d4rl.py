@@ -8,39 +8,18 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from obdistill.core import artifacts, environments
 from obdistill.core.errors import UserError
 from obdistill.datasets import download, hdf5
-from obdistill.datasets.source import Loaded, SourceSettings
+from obdistill.datasets.d4rl_facts import BUILT_IN
+from obdistill.datasets.settings import D4rlSettings
+from obdistill.datasets.source import Loaded
 from obdistill.datasets.transitions import Transitions
 
-URL = "http://rail.eecs.berkeley.edu/datasets/offline_rl/gym_mujoco_v2/{file}.hdf5"
-ENVIRONMENTS = {"halfcheetah": "HalfCheetah-v4", "hopper": "Hopper-v4", "walker2d": "Walker2d-v4"}
-# D4RL's name -> (URL, environment); the files spell the level with underscores
-BUILT_IN = {
-    f"{name}-{level}-v2": (URL.format(file=f"{name}_{level.replace('-', '_')}-v2"), env_id)
-    for name, env_id in ENVIRONMENTS.items()
-    for level in ("medium-replay", "medium", "medium-expert")
-}
 DEFAULT_MAX_EPISODE_STEPS = 1000
-
-
-class D4rlSettings(SourceSettings):
-    """A file in D4RL's layout."""
-
-    source: Literal["d4rl"] = Field(description="D4RL's HDF5 layout.")
-    file: str = Field(
-        min_length=1, description="D4RL's name (e.g. halfcheetah-medium-replay-v2), a http(s) URL, or a path."
-    )
-    sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="Checksum that the file must have; default: any (it is recorded)."
-    )
-    cache: Path | None = Field(None, description="Folder of downloads; default: $OBD_CACHE, else ~/.cache/obd.")
 
 
 def load(settings: D4rlSettings) -> Loaded:

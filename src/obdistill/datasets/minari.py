@@ -7,35 +7,21 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import gymnasium
 import minari
 import numpy as np
-from pydantic import Field
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.datasets import hdf5
-from obdistill.datasets.source import Loaded, SourceSettings
+from obdistill.datasets.settings import MinariSettings
+from obdistill.datasets.source import Loaded
 from obdistill.datasets.transitions import Transitions
 
 ROOT_VARIABLE = "MINARI_DATASETS_PATH"  # where Minari looks for its root
-# namespaces and name of letters, digits, _ and -: an id cannot lead out of the root
-ID = r"^([A-Za-z0-9_][A-Za-z0-9_-]*/)*[A-Za-z0-9_][A-Za-z0-9_-]*-v[0-9]+$"
 DATA_FOLDER, METADATA_FILE, HDF5_FILE = "data", "metadata.json", "main_data.hdf5"  # Minari's own layout
 log = logging.getLogger(__name__)
-
-
-class MinariSettings(SourceSettings):
-    """A Minari dataset."""
-
-    source: Literal["minari"] = Field(description="A Minari dataset.")
-    id: str = Field(pattern=ID, description="Minari id, e.g. mujoco/halfcheetah/medium-v0.")
-    root: Path | None = Field(
-        None, description="Folder of Minari datasets; default: Minari's own (~/.minari/datasets)."
-    )
-    download: bool = Field(True, description="Let Minari download the dataset if it is not in the folder.")
 
 
 def load(settings: MinariSettings) -> Loaded:

@@ -1,25 +1,9 @@
 """What every dataset source takes and gives. A new source: its settings and `load`, and one line in `stage.SOURCES`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from obdistill.core.settings import Settings
 from obdistill.datasets.transitions import Transitions
-
-Level = Literal["random", "medium", "medium_replay", "expert", "medium_expert"]
-LEVELS: tuple[Level, ...] = ("random", "medium", "medium_replay", "expert", "medium_expert")
-
-
-class SourceSettings(Settings):
-    """Settings that every source has."""
-
-    env_id: str | None = Field(None, description="Gymnasium id of the evaluation; default: the source's own.")
-    reference_returns: tuple[float, float] | None = Field(
-        None,
-        description="Returns of a random and an expert policy (score 0 and 100); default: the source's, else D4RL's.",
-    )
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,8 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
 
 import click
-import pydantic
-from pydantic import Field
 
 from obdistill.core import artifacts, environments
 from obdistill.core.command import out_option, stage
@@ -16,18 +13,10 @@ from obdistill.core.units import Task
 from obdistill.datasets import collected as collection
 from obdistill.datasets import d4rl
 from obdistill.datasets import minari as minari_source
-from obdistill.datasets.collected import CollectedSettings
-from obdistill.datasets.d4rl import D4rlSettings
-from obdistill.datasets.minari import MinariSettings
+from obdistill.datasets.d4rl_facts import reference_returns
+from obdistill.datasets.settings import AnySettings, CollectedSettings, D4rlSettings, DatasetSettings, MinariSettings
 from obdistill.datasets.source import Loaded
 from obdistill.datasets.transitions import make_dataset, write_dataset
-
-# the place to add a source: its settings here, its `load` in `_load`
-AnySettings = MinariSettings | D4rlSettings | CollectedSettings
-
-
-class DatasetSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="source")]]):
-    """Settings of a dataset: one source and what it takes."""
 
 
 def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collection_folder: Path | None = None) -> None:
@@ -64,7 +53,7 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
         )
     if env_id is None:
         raise UserError(f"{task_name}: env_id: missing; the data do not name their environment")
-    reference = chosen.reference_returns or loaded.reference_returns or environments.reference_returns(env_id)
+    reference = chosen.reference_returns or loaded.reference_returns or reference_returns(env_id)
     if reference is None:
         raise UserError(f"{task_name}: reference_returns: missing; neither the data nor D4RL have any for {env_id}")
     if reference[0] >= reference[1]:

@@ -11,25 +11,16 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from obdistill.core import artifacts
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
-from obdistill.core.settings import Settings
-from obdistill.evaluations.stage import BcSettings, clone
+from obdistill.evaluations.settings import CostSettings
+from obdistill.evaluations.stage import clone
 from obdistill.synsets.synset import read_pairs
 
 KIND = "cost"
 log = logging.getLogger(__name__)
-
-
-class CostSettings(Settings):
-    """Settings of a measurement of cost."""
-
-    whole_data: BcSettings = Field(BcSettings(), description="training on the whole dataset")
-    synset: BcSettings = Field(BcSettings(), description="training on the synset")
-    repeats: int = Field(5, ge=1, description="trainings on the synset, of which the median is taken")
 
 
 def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: Path) -> None:

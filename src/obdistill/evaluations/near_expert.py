@@ -6,30 +6,20 @@ from pathlib import Path
 
 import click
 import numpy as np
-from pydantic import Field
 
 from obdistill.core import artifacts
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.core.seeding import child_seed
-from obdistill.core.settings import Settings
 from obdistill.evaluations.rollout import Trajectory, record
+from obdistill.evaluations.settings import NearExpertEvaluationSettings
 from obdistill.evaluations.stage import returns_table
 from obdistill.near_experts.networks import NearExpert, read_near_expert
 from obdistill.near_experts.training import discounted_returns
 
 CUT_WEIGHT = 0.01  # a return counts if what was cut off after it has less than this share of the discounted horizon
 log = logging.getLogger(__name__)
-
-
-class NearExpertEvaluationSettings(Settings):
-    """Settings of a near-expert's evaluation."""
-
-    episodes: int = Field(10, ge=10, description="episodes of the deterministic policy")
-    discount: float = Field(
-        0.99, ge=0, lt=1, description="of the Monte-Carlo returns that the critics are held against"
-    )
 
 
 def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:

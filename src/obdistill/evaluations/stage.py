@@ -6,13 +6,11 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import click
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -20,10 +18,12 @@ from obdistill.core import artifacts, logs
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed, torch_generator
-from obdistill.core.settings import NAME, Settings
+from obdistill.core.settings import NAME
 from obdistill.core.units import Normalizer
 from obdistill.evaluations.rollout import rollout
+from obdistill.evaluations.settings import EvaluateSettings
 from obdistill.policies.network import ARCHITECTURES, Network, Parameters, initialize
+from obdistill.policies.settings import BcSettings
 from obdistill.policies.unroll import Unroll
 from obdistill.synsets.synset import read_pairs
 
@@ -31,28 +31,6 @@ from obdistill.synsets.synset import read_pairs
 # bit of an action would depend on the number of states and on its place among them (measured with MKL on AVX2).
 ROWS, COLUMNS = 4, 16
 log = logging.getLogger(__name__)
-
-
-class BcSettings(Settings):
-    """How a policy is trained on pairs."""
-
-    architecture: Literal[tuple(ARCHITECTURES)] = Field("mlp_4", description="policy network")  # type: ignore[valid-type]
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="optimizer; its state lasts all steps")
-    learning_rate: float = Field(0.1, gt=0, description="of the optimizer")
-    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(0.01, ge=0, description="of adamw")
-    steps: int = Field(100, ge=1, description="training steps")
-    batch_size: int | None = Field(None, ge=1, description="pairs per step; null: all of them")
-
-
-class EvaluateSettings(Settings):
-    """Settings of an evaluation."""
-
-    bc: BcSettings = Field(BcSettings(), description="training of the policies")
-    policies: int = Field(10, ge=1, description="policies per snapshot, each from its own initialization")
-    episodes: int = Field(10, ge=1, description="episodes per policy")
-    last_snapshots: int | None = Field(None, ge=1, description="evaluate only the last so many snapshots; null: all")
-    ensemble: bool = Field(False, description="the policies of a snapshot act together, by the mean of their actions")
 
 
 def clone(states: Tensor, actions: Tensor, settings: BcSettings, policies: int, seed: int) -> Parameters:

@@ -6,28 +6,24 @@ sizes, seeds), and everything is checked before the first job starts.
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, StringConstraints
 
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS, OBJECTIVES, SYNSET_METHODS
-from obdistill.core.settings import NAME, Settings, merge, parse
-from obdistill.datasets.collect import CollectSettings
-from obdistill.datasets.collected import CollectedSettings
-from obdistill.datasets.d4rl import BUILT_IN, D4rlSettings
-from obdistill.datasets.stage import DatasetSettings
-from obdistill.evaluations.near_expert import NearExpertEvaluationSettings
-from obdistill.evaluations.stage import EvaluateSettings
-from obdistill.near_experts.stage import NearExpertSettings
-from obdistill.paper.figures.figures import FIGURES, FigureSettings
-from obdistill.paper.tables.score_tables import TABLES, TableSettings
-from obdistill.synsets.stage import RANDOM, DistillSettings
+from obdistill.core.settings import NAME, OneOf, Settings, merge, parse
+from obdistill.datasets.d4rl_facts import BUILT_IN
+from obdistill.datasets.settings import CollectedSettings, CollectSettings, D4rlSettings, DatasetSettings
+from obdistill.evaluations.settings import EvaluateSettings, NearExpertEvaluationSettings
+from obdistill.near_experts.settings import NearExpertSettings
+from obdistill.paper.settings import FigureName, FigureSettings, TableName, TableSettings
+from obdistill.synsets.settings import RANDOM, DistillSettings
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Seed = Annotated[int, Field(ge=0)]
-Method = Literal[SYNSET_METHODS]  # type: ignore[valid-type]
-Objective = Literal[OBJECTIVES]  # type: ignore[valid-type]
+Method = Annotated[str, OneOf(SYNSET_METHODS)]
+Objective = Annotated[str, OneOf(OBJECTIVES)]
 Size = Annotated[int, Field(ge=1)]
 STANDARD = "standard"  # the protocol that is `evaluate` itself
 RESERVED = {STANDARD, "whole_data", "near_expert"}  # protocols of the returns that are none of synsets' further ones
@@ -105,10 +101,10 @@ class SizeStudy(TaskPatterns):
 class ReportSettings(Settings):
     """Tables and figures."""
 
-    tables: tuple[Literal[tuple(TABLES)], ...] | None = Field(  # type: ignore[valid-type]
+    tables: tuple[TableName, ...] | None = Field(
         None, description="tables to make; null: all that have something to show"
     )
-    figures: tuple[Literal[tuple(FIGURES)], ...] | None = Field(  # type: ignore[valid-type]
+    figures: tuple[FigureName, ...] | None = Field(
         None, description="figures to make; null: all that have something to show"
     )
     table: TableSettings = Field(TableSettings(), description="how to make tables")

@@ -8,7 +8,6 @@ import ast
 import functools
 import json
 import os
-import typing
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,21 +21,23 @@ import yaml
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.settings import load_yaml, merge
-from obdistill.datasets.collected import CollectedSettings
-from obdistill.datasets.d4rl import BUILT_IN, D4rlSettings
-from obdistill.datasets.minari import MinariSettings
-from obdistill.datasets.stage import DatasetSettings
-from obdistill.evaluations.cost import CostSettings
+from obdistill.datasets.d4rl_facts import BUILT_IN
+from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
 from obdistill.evaluations.returns import Selection
+from obdistill.evaluations.settings import CostSettings
 from obdistill.experiment.config import STANDARD, Config
-from obdistill.near_experts.corl import ImportSettings
-from obdistill.near_experts.stage import NearExpertSettings
+from obdistill.near_experts.settings import ImportSettings, NearExpertSettings
 from obdistill.paper.figures.figures import FIGURES
 from obdistill.paper.tables.score_tables import TABLES
-from obdistill.synsets.stage import RANDOM
+from obdistill.synsets.settings import RANDOM
 
 Job = dict[str, str | int]
 PACKAGE = Path(__file__).resolve().parents[1]
+# source of a dataset, or algorithm of a near-expert -> the module that only this one needs
+MODULES = {
+    "obdistill.datasets": {"minari": "minari", "d4rl": "d4rl", "collect": "collected"},
+    "obdistill.near_experts": {"cal_ql": "cal_ql", "iql": "iql", "td3_bc": "td3_bc", "import": "corl"},
+}
 
 
 def sources(module: str, without: Collection[str] = (), package: Path | None = None) -> list[str]:
@@ -235,7 +236,9 @@ class Experiment:
     @functools.cached_property
     def _returns(self) -> pd.DataFrame:
         """The files of returns: the rule and the job that make each, and what tables and figures select them by."""
-        rows: list[dict[str, Any]] = [{"rule": "evaluate", "job": job, **job, "method": _row(job)} for job in self.evaluations()]
+        rows: list[dict[str, Any]] = [
+            {"rule": "evaluate", "job": job, **job, "method": _row(job)} for job in self.evaluations()
+        ]
         whole = [("evaluate_whole_data", self.whole_data(), "bc_whole", "whole_data")]
         whole += [("evaluate_near_expert", self.near_experts(), "near_expert", "near_expert")]
         for rule, jobs, method, protocol in whole:
@@ -320,7 +323,7 @@ class Experiment:
 
     def dataset_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the dataset stage, other readers than the task's left out."""
-        return _sources_of_variant("obdistill.datasets.stage", self.config.tasks[wildcards.task].dataset)
+        return _sources_of_variant("obdistill.datasets.stage", self.config.tasks[wildcards.task].dataset.root.source)
 
     def near_expert_settings(self, wildcards: Any) -> str:
         """Return the settings of a task's near-expert."""
@@ -335,7 +338,7 @@ class Experiment:
 
     def near_expert_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the near-expert stage, other algorithms than the task's left out."""
-        return _sources_of_variant("obdistill.near_experts.stage", self._near_expert(wildcards.task))
+        return _sources_of_variant("obdistill.near_experts.stage", self._near_expert(wildcards.task).root.algorithm)
 
     def near_expert_evaluation_settings(self, wildcards: Any) -> str:
         """Return the settings of a near-expert's evaluation."""
@@ -399,14 +402,11 @@ def _row(job: Job) -> str:
     return str(job["method"]) if job["variant"] == DEFAULT else f"{job['method']}_{job['variant']}"
 
 
-def _sources_of_variant(stage: str, settings: DatasetSettings | NearExpertSettings) -> list[str]:
-    """List the sources of a stage without the modules of the variants that are not chosen.
-
-    Each variant's settings class stands in the variant's own module.
-    """
-    variants = typing.get_args(type(settings).model_fields["root"].annotation)
-    chosen = type(settings.root).__module__
-    return sources(stage, without={variant.__module__ for variant in variants} - {chosen, stage})
+def _sources_of_variant(stage: str, chosen: str) -> list[str]:
+    """List the sources of a stage without the modules of the sources or algorithms that are not chosen."""
+    package = stage.removesuffix(".stage")
+    modules = MODULES[package]
+    return sources(stage, without={f"{package}.{module}" for name, module in modules.items() if name != chosen})
 
 
 def package_file(name: str) -> str:

@@ -8,19 +8,16 @@ Shape letters: B states, K actions per state, A action dimension, C critics.
 """
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from obdistill.near_experts.networks import linear_layers
+from obdistill.near_experts.settings import CalQlSettings
 from obdistill.near_experts.training import (
     Batch,
     Learner,
-    TrainingSettings,
-    Widths,
     adam,
     follow,
     minimize,
@@ -30,21 +27,6 @@ from obdistill.near_experts.training import (
 LOG_STD_START = -1.0
 LOG_STD_RANGE = (-20.0, 2.0)
 MULTIPLIER_LIMIT = 1e6
-
-
-class CalQlSettings(TrainingSettings):
-    """Settings of Cal-QL."""
-
-    algorithm: Literal["cal_ql"]
-    actor_learning_rate: float = Field(3e-5, gt=0, description="Adam's learning rate of the actor and the entropy")
-    actor_hidden_widths: Widths = Field((256, 256, 256), description="hidden widths of the actor")
-    conservative_weight: float = Field(10.0, ge=0, description="weight of the conservative term (CQL's alpha)")
-    sampled_actions: int = Field(10, ge=1, description="actions per state: random, of the policy, of the policy at s'")
-    temperature: float = Field(1.0, gt=0, description="temperature of the conservative term's soft maximum")
-    calibration: bool = Field(True, description="hold policy values above the data's returns; false: plain CQL")
-    target_gap: float | None = Field(
-        None, description="let a Lagrange multiplier hold the conservative term at this value; null: none"
-    )
 
 
 class CalQl(Learner):

@@ -9,39 +9,21 @@ import itertools
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from obdistill.core import artifacts
 from obdistill.core.artifacts import Arrays
 from obdistill.core.errors import UserError
-from obdistill.core.settings import Settings
 from obdistill.core.units import Normalizer
 from obdistill.datasets.transitions import Dataset
 from obdistill.near_experts.networks import NearExpert, assemble, from_layers, linear_layers
+from obdistill.near_experts.settings import ImportSettings, StatisticsSettings
 
 PREFIXES = {"actor": "actor.base_network", "critic 0": "critic1.network", "critic 1": "critic2.network"}
 STATISTICS = ("state_mean", "state_std")
-
-
-class StatisticsSettings(Settings):
-    """Where the state statistics of an imported policy are."""
-
-    file: str = Field(description="JSON or .npz file that holds state_mean and state_std")
-    key: str | None = Field(None, description="entry of a JSON file that holds the two; null: they are at its top")
-
-
-class ImportSettings(Settings):
-    """Settings of an import."""
-
-    algorithm: Literal["import"]
-    checkpoint: str = Field(description="CORL checkpoint (.pt), or the same weights as plain arrays (.npz)")
-    statistics: StatisticsSettings | None = Field(
-        None, description="state statistics of its training; null: those in the .npz, else those of the dataset"
-    )
 
 
 class _Scalar:

@@ -4,30 +4,13 @@ Kostrikov, Nair and Levine, arXiv 2110.06169. The policy is deterministic: with 
 log-likelihood of a Gaussian is a weighted squared error. Initial weights are orthogonal, as for all algorithms here.
 """
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from obdistill.core.seeding import torch_generator
 from obdistill.near_experts.networks import initialize, mlp
-from obdistill.near_experts.training import Batch, Learner, TrainingSettings, adam, follow, minimize, squared_error
-
-
-class IqlSettings(TrainingSettings):
-    """Settings of IQL; the defaults are the paper's for the MuJoCo tasks."""
-
-    algorithm: Literal["iql"]
-    reward_scale: float | None = Field(
-        None, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
-    )
-    actor_schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="the actor's learning rate over the steps; cosine ends at 0"
-    )
-    expectile: float = Field(0.7, gt=0, lt=1, description="expectile of the state value; 0.5 is the mean")
-    inverse_temperature: float = Field(3.0, ge=0, description="advantages are multiplied by it (the paper's beta)")
-    weight_limit: float = Field(100.0, gt=0, description="largest weight of a transition in the actor's loss")
+from obdistill.near_experts.settings import IqlSettings
+from obdistill.near_experts.training import Batch, Learner, adam, follow, minimize, squared_error
 
 
 class Iql(Learner):

@@ -2,32 +2,26 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import click
-import pydantic
-from pydantic import Field
 
 from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
 from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.datasets.transitions import Dataset, read_dataset
-from obdistill.near_experts.cal_ql import CalQl, CalQlSettings
-from obdistill.near_experts.corl import ImportSettings, import_near_expert
-from obdistill.near_experts.iql import Iql, IqlSettings
+from obdistill.near_experts.cal_ql import CalQl
+from obdistill.near_experts.corl import import_near_expert
+from obdistill.near_experts.iql import Iql
 from obdistill.near_experts.networks import NearExpert, scale_output, write_near_expert
-from obdistill.near_experts.td3_bc import Td3Bc, Td3BcSettings
-from obdistill.near_experts.training import Learner, TrainingSettings, as_batch, scale_of_returns, train
+from obdistill.near_experts.settings import ImportSettings, NearExpertSettings, TrainingSettings
+from obdistill.near_experts.td3_bc import Td3Bc
+from obdistill.near_experts.training import Learner, as_batch, scale_of_returns, train
 
 log = logging.getLogger(__name__)
 
-AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | ImportSettings
-# the place to add an algorithm: its settings above, its learner here
+# the place to add an algorithm: its learner here, its settings in `near_experts.settings`
 LEARNERS: dict[str, Any] = {"cal_ql": CalQl, "iql": Iql, "td3_bc": Td3Bc}
-
-
-class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="algorithm")]]):
-    """Settings of the near-expert: one algorithm and what it takes."""
 
 
 def make_near_expert(

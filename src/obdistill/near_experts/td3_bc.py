@@ -4,23 +4,12 @@ Differs from the authors' code in one thing: initial weights are orthogonal, as 
 """
 
 import copy
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from obdistill.near_experts.training import Batch, Learner, TrainingSettings, follow, minimize, squared_error
-
-
-class Td3BcSettings(TrainingSettings):
-    """Settings of TD3+BC; the defaults are the paper's."""
-
-    algorithm: Literal["td3_bc"]
-    alpha: float = Field(2.5, ge=0, description="weight of q against behavior cloning (the paper's alpha)")
-    target_noise: float = Field(0.2, ge=0, description="standard deviation of the noise on the target's action")
-    target_noise_limit: float = Field(0.5, ge=0, description="largest size of that noise")
-    steps_per_actor_update: int = Field(2, ge=1, description="critic steps per step of the actor and the targets")
+from obdistill.near_experts.settings import Td3BcSettings
+from obdistill.near_experts.training import Batch, Learner, follow, minimize, squared_error
 
 
 class Td3Bc(Learner):

@@ -9,11 +9,10 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -22,34 +21,12 @@ from obdistill.core import logs
 from obdistill.core.checkpoints import Checkpoint, Part
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import torch_generator
-from obdistill.core.settings import Settings
 from obdistill.datasets.transitions import Dataset
 from obdistill.near_experts.networks import Critics, initialize, mlp
+from obdistill.near_experts.settings import TrainingSettings
 
 STEPS_BETWEEN_REPORTS = 20
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 log = logging.getLogger(__name__)
-
-
-class TrainingSettings(Settings):
-    """Settings that every offline-RL algorithm has."""
-
-    algorithm: str
-    seed: int = Field(0, ge=0, description="seed of initialization, batches and sampled actions")
-    steps: int = Field(1_000_000, ge=1, description="gradient steps")
-    batch_size: int = Field(256, ge=1, description="transitions per step")
-    discount: float = Field(0.99, ge=0, lt=1, description="discount factor gamma")
-    reward_scale: float | None = Field(
-        1.0, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
-    )
-    target_rate: float = Field(5e-3, gt=0, le=1, description="rate at which target networks follow, per update")
-    actor_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the actor")
-    actor_schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="the actor's learning rate over the steps; cosine ends at 0"
-    )
-    critic_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the critics")
-    actor_hidden_widths: Widths = Field((256, 256), description="hidden widths of the actor")
-    critic_hidden_widths: Widths = Field((256, 256), description="hidden widths of each of the two critics")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from obdistill.core import artifacts
 from obdistill.core import command as commands
 from obdistill.evaluations.returns import read_returns, select
 from obdistill.paper.figures.figures import FIGURES, arrange, seed_curve
-from obdistill.paper.tables.score_tables import TABLES, TableSettings, summarize
+from obdistill.paper.settings import TableSettings
+from obdistill.paper.tables.score_tables import TABLES, summarize
 
 
 def metrics(table: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -7,29 +7,14 @@ To add one, write a function from (dataset, near-expert, weighting) to columns a
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from obdistill.core.errors import UserError
-from obdistill.core.settings import Settings
 from obdistill.datasets.transitions import Dataset
 from obdistill.near_experts.networks import NearExpert
-
-
-class WeightSettings(Settings):
-    """How Av-PBC turns action values into weights."""
-
-    form: Literal["scaled", "mean_one"] = Field(
-        "mean_one",
-        description="scaled: scale * q, as the paper (not normalized, not clipped); mean_one: max(q, 0) / its mean",
-    )
-    scale: float = Field(0.02, gt=0, description="factor of the form scaled (0.02 in the paper's code)")
-    critic: Literal["first", "min", "mean"] = Field(
-        "min", description="which of the two critics: the first (the paper's code), their minimum or mean"
-    )
+from obdistill.synsets.settings import WeightSettings
 
 
 @dataclass(frozen=True)

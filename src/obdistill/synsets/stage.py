@@ -5,13 +5,12 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from obdistill.core import artifacts, logs
@@ -20,96 +19,19 @@ from obdistill.core.command import FILE, checkpoint_option, device_option, out_o
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.seeding import torch_generator
-from obdistill.core.settings import Settings
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.networks import read_near_expert
 from obdistill.policies.network import ARCHITECTURES, Network, Parameters, initialize
-from obdistill.policies.precision import Precision, products, resolve
+from obdistill.policies.precision import products, resolve
 from obdistill.policies.unroll import Unroll
-from obdistill.synsets.objectives import OBJECTIVES, RegressionTargets, WeightSettings
+from obdistill.synsets.objectives import OBJECTIVES, RegressionTargets
+from obdistill.synsets.settings import RANDOM, DistillSettings
 from obdistill.synsets.synset import Synset, write_synset
 
-RANDOM = "random"  # the baseline's name among the objectives
 METRICS = ["step", "loss", "gradient_norm", "learning_rate"]
 SPIKE_WINDOW = 50  # outer steps whose gradient norms count as usual
 CHECK_EVERY = 10  # outer steps between two looks at the loss: a look makes a GPU wait
 log = logging.getLogger(__name__)
-
-
-class InnerSettings(Settings):
-    """The inner loop: behavior cloning of a fresh policy on the synset."""
-
-    architecture: Literal[tuple(ARCHITECTURES)] = Field("mlp_4", description="policy network")  # type: ignore[valid-type]
-    steps: int = Field(100, ge=1, description="full-batch SGD steps T")
-    learning_rate: float = Field(0.1, gt=0, description="of the inner SGD")
-    momentum: float = Field(0.0, ge=0, lt=1, description="of the inner SGD")
-
-
-class OuterSettings(Settings):
-    """The outer loop: descent on the synset."""
-
-    optimizer: Literal["sgd", "adam"] = Field("adam", description="sgd with momentum as in the paper, or Adam")
-    learning_rate: float = Field(0.2, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, or Adam's beta_1")
-    second_momentum: float = Field(0.999, ge=0, lt=1, description="Adam's beta_2")
-    weight_decay: float = Field(
-        0.02,
-        ge=0,
-        description="pull of the normalized pairs towards 0, times the learning rate: AdamW's, or sgd's L2 penalty",
-    )
-    schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
-        "inverse_sqrt", description="learning rate over the outer steps: cosine falls to 0 at the last; see decay_steps"
-    )
-    decay_steps: int = Field(
-        50,
-        ge=1,
-        description="of inverse_sqrt: the rate is learning_rate / sqrt(1 + step / decay_steps), at any length",
-    )
-    clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: no clipping")
-    adaptive_clip: float | None = Field(
-        2.0,
-        gt=0,
-        description="gradients longer than so many medians of the last 50 steps' norms count the less the longer they "
-        "are; null: no damping",
-    )
-    batch_size: int = Field(10240, ge=1, description="dataset states per outer step (paper's code: 2560)")
-    initializations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
-    averaging: float = Field(
-        0.15,
-        ge=0,
-        le=1,
-        description="snapshots show the mean of the synsets of about this last share of the steps so far; 0: none",
-    )
-
-
-class DistillSettings(Settings):
-    """Settings of a distillation."""
-
-    steps: int = Field(1000, ge=1, description="outer steps")
-    snapshot_every: int = Field(100, ge=1, description="outer steps between two snapshots; the last step is always one")
-    start: Literal["targets", "data"] = Field(
-        "targets",
-        description="actions of the random real states that the pairs start from: the objective's targets "
-        "there, or the dataset's (paper)",
-    )
-    inner: InnerSettings = Field(InnerSettings(), description="inner loop")
-    outer: OuterSettings = Field(OuterSettings(), description="outer loop")
-    weighting: WeightSettings = Field(WeightSettings(), description="weights of Av-PBC")
-    precision: Precision = Field(
-        "auto",
-        description="of matrix products: float32; reduced (bfloat16 on CPUs, TensorFloat32 on GPUs; sums are float32); "
-        "auto: reduced where it is faster, which is on GPUs and CPUs with AMX",
-    )
-
-    @model_validator(mode="after")
-    def _snapshots_fit(self) -> "DistillSettings":
-        if self.snapshot_every > self.steps:
-            raise ValueError(f"snapshot_every {self.snapshot_every} is more than steps {self.steps}")
-        return self
-
-    def snapshot_steps(self) -> list[int]:
-        """Return the outer steps after which a snapshot is kept, the last included."""
-        return sorted({*range(self.snapshot_every, self.steps + 1, self.snapshot_every), self.steps})
 
 
 def select(dataset: Dataset, size: int, seed: int) -> Tensor:

@@ -20,13 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
-from pydantic import Field
 
 from obdistill.core import artifacts, variants
 from obdistill.core import command as commands
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import numpy_generator
-from obdistill.core.settings import Settings
 from obdistill.evaluations.returns import (
     STANDARD,
     SYNSETS,
@@ -37,6 +35,7 @@ from obdistill.evaluations.returns import (
     select,
 )
 from obdistill.paper import names as display
+from obdistill.paper.settings import FigureSettings
 from obdistill.paper.statistics import aggregates, variance
 from obdistill.paper.statistics import intervals as statistics
 
@@ -88,20 +87,6 @@ STYLE = {
     "legend.columnspacing": 1.2,
     "pdf.fonttype": 42,
 }
-
-
-class FigureSettings(Settings):
-    """How returns or synsets become a figure."""
-
-    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the Student-t bands over seeds.")
-    size: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
-    last_snapshots: int = Field(5, ge=1, description="Evaluated steps of performance_profiles and precision.")
-    bootstrap_samples: int = Field(2000, ge=100, description="Draws of the bands of performance_profiles.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
-    columns: int = Field(3, ge=1, le=6, description="Panels in a row.")
-    dpi: int = Field(300, ge=50, le=1200, description="Dots per inch of the png.")
-    method: str | None = Field(None, description="Method whose synsets to draw, where the files hold several.")
-    poses: int = Field(4, ge=1, le=12, description="Pairs of a synset to draw.")
 
 
 Cells = dict[str, dict[str, pd.DataFrame]]  # task -> method -> episodes, both in the order of display

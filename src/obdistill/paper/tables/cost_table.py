@@ -14,7 +14,7 @@ from obdistill.paper import numbers as paper
 from obdistill.paper.tables.free_table import Cell, FreeTable, Heads, Rows
 
 if TYPE_CHECKING:
-    from obdistill.paper.tables.score_tables import TableSettings
+    from obdistill.paper.settings import TableSettings
 
 PAPER_TABLE = 4
 COLUMNS = ("task", "cost", "value", "low", "high", "n", "paper_value", "difference")

@@ -9,7 +9,7 @@ import pandas as pd
 from obdistill.evaluations.returns import Selection
 
 if TYPE_CHECKING:
-    from obdistill.paper.tables.score_tables import TableSettings
+    from obdistill.paper.settings import TableSettings
 
 Heads = list[tuple[str, str]]  # of columns: group and name
 

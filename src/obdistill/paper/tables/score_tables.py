@@ -7,22 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from obdistill.core import artifacts
 from obdistill.core import command as commands
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import numpy_generator
-from obdistill.core.settings import Settings
 from obdistill.evaluations.returns import STANDARD, Selection, check_cell, read_returns, select
 from obdistill.paper import names as display
 from obdistill.paper import numbers as paper
 from obdistill.paper.numbers import AVERAGE
+from obdistill.paper.settings import TableSettings
 from obdistill.paper.statistics import intervals as statistics
 from obdistill.paper.statistics.intervals import Interval
 from obdistill.paper.tables.cost_table import COSTS, read_costs
@@ -44,24 +43,6 @@ b { font-weight: bold; } tbody th { text-align: left; } small { display: block; 
 thead { border-top: 2px solid; border-bottom: 1px solid; } tbody { border-bottom: 2px solid; }
 """
 INTERVALS = {"student_t": "Student-t", "bootstrap": "bootstrap"}
-
-
-class TableSettings(Settings):
-    """How returns become a table."""
-
-    last_snapshots: int = Field(5, ge=1, description="Evaluated steps that are averaged, counted from the last.")
-    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the intervals.")
-    interval: Literal["student_t", "bootstrap"] = Field(
-        "student_t", description="Kind of interval; the percentile bootstrap undercovers with few seeds."
-    )
-    bootstrap_samples: int = Field(2000, ge=100, description="Draws of a bootstrap interval.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
-    size: int | None = Field(None, ge=1, description="Synset size to keep, where the files hold several.")
-    difference: float = Field(5.0, gt=0, description="True difference of scores that `variance` counts seeds for.")
-    digits: int = Field(1, ge=0, le=4, description="Decimals in Markdown and LaTeX.")
-    paper_datasets: dict[str, str] = Field(
-        {}, description="Task -> dataset of the paper it is, e.g. {hopper: hopper-medium}: prints the paper's numbers."
-    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from obdistill.paper.statistics import intervals as statistics
 from obdistill.paper.tables.free_table import Cell, FreeTable, Heads, Rows
 
 if TYPE_CHECKING:
-    from obdistill.paper.tables.score_tables import TableSettings
+    from obdistill.paper.settings import TableSettings
 
 STATISTICS = {"iqm": "IQM", "mean": "mean", "median": "median", "optimality_gap": "optimality gap"}
 

@@ -18,7 +18,7 @@ STAGES := datasets near_experts synsets evaluations paper
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml report check install test test-slow test-slurm lint format docs readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm lint format docs readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ readme: $(READY)  ## put the finished default run's table and figures into READM
 
 dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc_stages.py and the imports of the sources
 	python workflow/dvc_stages.py
+
+config-docs: $(READY)  ## write config/schema.json and the table of config/README.md from the settings classes
+	obd schema config
 
 constraints: $(READY)  ## write the versions installed now into constraints.txt
 	@{ sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new

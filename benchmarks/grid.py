@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from obdistill.core.settings import load_yaml, merge
+from obdistill.core.parsing import load_yaml, merge
 from obdistill.experiment.workflow import Experiment
 
 REPOSITORY = Path(__file__).resolve().parents[1]

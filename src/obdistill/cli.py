@@ -27,6 +27,7 @@ STAGES = {
     "figure": ("obdistill.paper.figures.figures", "Make a figure from evaluation files."),
     "summary": ("obdistill.paper.summary", "Write mean scores and learning curves for programs."),
     "check": ("obdistill.experiment.workflow", "Check a configuration file."),
+    "schema": ("obdistill.experiment.schema", "Write the JSON schema and the table of keys of the configuration."),
 }
 
 
@@ -69,5 +70,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         sys.exit(2)

@@ -11,8 +11,8 @@ import torch
 from helpers.small import HIGH, write_small_inputs
 from obdistill.core import artifacts, environments
 from obdistill.core.errors import UserError
+from obdistill.core.parsing import load_yaml
 from obdistill.core.seeding import torch_generator
-from obdistill.core.settings import load_yaml
 from obdistill.core.units import Normalizer
 from obdistill.evaluations.rollout import _parts, record, rollout
 from obdistill.evaluations.stage import BcSettings, EvaluateSettings, TrainedPolicies, clone, evaluate

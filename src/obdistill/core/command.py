@@ -11,8 +11,10 @@ from typing import Any
 import click
 import pydantic
 
-from obdistill.core import artifacts, lock, logs, settings
+from obdistill.core import artifacts, lock, logs
+from obdistill.core.declarations import describe
 from obdistill.core.errors import UserError
+from obdistill.core.parsing import assignments, merge, parse
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -80,7 +82,8 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
                     options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
                 function(**options)
             except UserError as error:
-                logging.getLogger(__name__).error("error: %s", error)
+                for line in str(error).splitlines():
+                    logging.getLogger(__name__).error("error: %s", line)
                 raise SystemExit(2) from None
             except (OSError, MemoryError) as error:  # the machine's fault: full disk, no permission, no memory
                 logging.getLogger(__name__).error("error: %s", " ".join(str(error).split()) or "out of memory")
@@ -95,7 +98,7 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
             click.option(
                 "--set", "assignment", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated."
             )(command)
-            command.epilog = "\b\nSettings:\n" + "\n".join(f"  {line}" for line in settings.describe(model))
+            command.epilog = "\b\nSettings:\n" + "\n".join(f"  {line}" for line in describe(model))
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all cores).")(command)
         click.option("--log", type=FILE, help="Write the log to this file as well.")(command)
         return command
@@ -110,4 +113,4 @@ def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]
         raise UserError(f"--settings: is not JSON ({error})") from None
     if not isinstance(given, dict):
         raise UserError(f"--settings: holds {type(given).__name__}; a JSON object is needed")
-    return settings.parse(model, settings.merge(given, settings.assignments(texts)), "settings")
+    return parse(model, merge(given, assignments(texts)), "settings")

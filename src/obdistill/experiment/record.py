@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from obdistill.core import artifacts
+from obdistill.core.parsing import write_yaml
 from obdistill.experiment.workflow import Experiment
 
 
@@ -44,8 +43,7 @@ class Record:
 
     def settings(self) -> str:
         """Return the whole configuration as YAML, defaults filled in."""
-        text: str = yaml.safe_dump(self.experiment.config.model_dump(mode="json"), sort_keys=False, width=100)
-        return text
+        return write_yaml(self.experiment.config.model_dump(mode="json"))
 
     def jobs(self) -> str:
         """Count the jobs of each rule."""

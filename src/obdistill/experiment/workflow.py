@@ -16,16 +16,16 @@ from typing import Any
 import click
 import pandas as pd
 import pydantic
-import yaml
 
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
-from obdistill.core.settings import load_yaml, merge
+from obdistill.core.parsing import load_yaml, merge, read_yaml
 from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
 from obdistill.evaluations.returns import Selection
 from obdistill.evaluations.settings import CostSettings
-from obdistill.experiment.config import STANDARD, Config
+from obdistill.experiment.config import Config
+from obdistill.experiment.settings import STANDARD
 from obdistill.near_experts.settings import ImportSettings, NearExpertSettings
 from obdistill.paper.figures.figures import FIGURES
 from obdistill.paper.tables.score_tables import TABLES
@@ -120,8 +120,8 @@ def typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
+        read = read_yaml(value)
+    except ValueError:
         return value  # a pattern such as *_replay
     return read if read is None or isinstance(read, bool | int | float) else value
 

@@ -68,10 +68,11 @@ test-slow: $(READY)  ## run the tests that take longest: real stages under DVC, 
 test-slurm: $(READY)  ## run the workflow on a Slurm started for it (Debian, as root: packages are installed)
 	pytest -m slurm
 
-lint: $(READY)  ## check format, style, types and the workflow
+lint: $(READY)  ## check format, style, types, imports and the workflow
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports --no-logo
 	snakefmt --check Snakefile workflow
 	snakemake --lint --quiet
 
@@ -90,8 +91,8 @@ $(VENV)/.docs: $(READY)
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py
 
-dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc_stages.py and the imports of the sources
-	python workflow/dvc_stages.py
+dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc/dvc_stages.py and the imports of the sources
+	python workflow/dvc/dvc_stages.py
 
 config-docs: $(READY)  ## write config/schema.json and the table of config/README.md from the settings classes
 	obd schema config

@@ -4,11 +4,9 @@ import functools
 import logging
 from pathlib import Path
 
-import click
 import numpy as np
 
 from obdistill.core import artifacts
-from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.core.seeding import child_seed
@@ -137,12 +135,3 @@ def _agreement(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | int
 
 def _mean_and_sd(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
-
-
-@stage("evaluate-near-expert", NearExpertEvaluationSettings)
-@click.option("--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors).")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
-@out_option(".csv", "Returns to write (.csv).")
-def command(near_expert: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
-    """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
-    make_card(near_expert, seed, settings, out)

@@ -3,11 +3,9 @@
 import dataclasses
 import functools
 import logging
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 import pandas as pd
 import torch
@@ -15,10 +13,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from obdistill.core import artifacts, logs
-from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed, torch_generator
-from obdistill.core.settings import NAME
 from obdistill.core.units import Normalizer
 from obdistill.evaluations.rollout import rollout
 from obdistill.evaluations.settings import EvaluateSettings
@@ -266,26 +262,3 @@ def returns_table(
             "score": scores.ravel(),
         }
     )
-
-
-def _protocol(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not re.fullmatch(NAME, value):
-        raise click.BadParameter(f"{value!r}: use lower-case words joined by _")
-    return value
-
-
-@stage("evaluate", EvaluateSettings)
-@click.option("--pairs", type=FILE, required=True, help="Synset or dataset artifact (.npz).")
-@click.option(
-    "--protocol",
-    default="standard",
-    show_default=True,
-    callback=_protocol,
-    help="Name of the protocol in the table.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Policy and environment seed.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for rollouts.")
-@out_option(".csv", "Returns to write (.csv).")
-def command(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, workers: int, out: Path) -> None:
-    """Train policies on pairs and record the return of every episode."""
-    evaluate(pairs, protocol, seed, settings, out, workers)

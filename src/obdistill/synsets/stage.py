@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from obdistill.core import artifacts, logs
 from obdistill.core.checkpoints import Checkpoint, Part
-from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.seeding import torch_generator
@@ -355,31 +353,3 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
                 meter.set_postfix_str(f"loss {loss:.4g}, gradient norm {norm:.3g}, lr {rate:.3g}", refresh=False)
             checkpoint.save_if_due(loop)
     return round((time.perf_counter() - started) / (steps - first), 4) if steps > first else None
-
-
-@stage("distill", DistillSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors); pbc and av_pbc need it.")
-@click.option(
-    "--objective", type=click.Choice([RANDOM, *OBJECTIVES]), required=True, help="Outer objective, or random."
-)
-@click.option("--variant", default=DEFAULT, show_default=True, help="Name of these settings, for tables.")
-@click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
-@device_option
-@checkpoint_option
-@out_option(".npz", "Synset to write (.npz).")
-def command(
-    settings: DistillSettings,
-    dataset: Path,
-    near_expert: Path | None,
-    objective: str,
-    variant: str,
-    size: int,
-    seed: int,
-    device: str,
-    checkpoint_minutes: float,
-    out: Path,
-) -> None:
-    """Distill a dataset into a synset by one objective, or select a random synset."""
-    distill(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)

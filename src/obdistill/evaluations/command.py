@@ -41,9 +41,9 @@ def evaluate(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, 
 @out_option(".csv", "Returns to write (.csv).")
 def evaluate_near_expert(near_expert: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
     """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
-    from obdistill.evaluations.near_expert import make_card
+    from obdistill.evaluations.near_expert import evaluate_near_expert
 
-    make_card(near_expert, seed, settings, out)
+    evaluate_near_expert(near_expert, seed, settings, out)
 
 
 @stage("cost", CostSettings)

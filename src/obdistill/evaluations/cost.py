@@ -14,7 +14,7 @@ import pandas as pd
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.evaluations.settings import CostSettings
-from obdistill.evaluations.stage import clone
+from obdistill.policies import bc
 from obdistill.synsets.synset import read_pairs
 
 KIND = "cost"
@@ -54,7 +54,7 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
             raise UserError(f"{path}: is of task {pairs.task.name!r}; {dataset_path} is of {rows[0]['task']!r}")
         raw = pairs.observations[-1], pairs.actions[-1]
         states, actions = pairs.normalizer.states(raw[0]), pairs.normalizer.actions(raw[1])
-        train = functools.partial(clone, states, actions, training, policies=1, seed=0)
+        train = functools.partial(bc.train, states, actions, training, policies=1, seed=0)
         times[name] = [_seconds(train) for _ in range(repeats)]
         rows.append(
             {

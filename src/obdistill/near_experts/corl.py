@@ -19,7 +19,8 @@ from obdistill.core.artifacts import Arrays
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer
 from obdistill.datasets.transitions import Dataset
-from obdistill.near_experts.networks import NearExpert, assemble, from_layers, linear_layers
+from obdistill.near_experts.near_expert import NearExpert, assemble
+from obdistill.near_experts.networks import from_layers, linear_layers
 from obdistill.near_experts.settings import ImportSettings, StatisticsSettings
 
 PREFIXES = {"actor": "actor.base_network", "critic 0": "critic1.network", "critic 1": "critic2.network"}

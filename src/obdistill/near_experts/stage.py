@@ -10,7 +10,8 @@ from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
 from obdistill.near_experts.corl import import_near_expert
 from obdistill.near_experts.iql import Iql
-from obdistill.near_experts.networks import NearExpert, scale_output, write_near_expert
+from obdistill.near_experts.near_expert import NearExpert, write_near_expert
+from obdistill.near_experts.networks import scale_output
 from obdistill.near_experts.settings import ImportSettings, NearExpertSettings, TrainingSettings
 from obdistill.near_experts.td3_bc import Td3Bc
 from obdistill.near_experts.training import Learner, as_batch, scale_of_returns, train

@@ -8,7 +8,7 @@ import click
 
 from obdistill.core.errors import UserError
 
-# name: (module, what it does); the module's `command` is imported only when it is called
+# name: (module, what it does); the module's `command`, or what has the name, is imported only when it is called
 STAGES = {
     "collect": ("obdistill.datasets.collect", "Train SAC and record datasets by D4RL's protocol."),
     "dataset": ("obdistill.datasets.stage", "Bring a Minari or D4RL dataset into the project's form."),
@@ -23,9 +23,11 @@ STAGES = {
         "Train policies on a synset (or a whole dataset) and record their returns.",
     ),
     "cost": ("obdistill.evaluations.cost", "Time the training on a whole dataset and on a synset."),
-    "table": ("obdistill.paper.tables.score_tables", "Make a table from evaluation files."),
-    "figure": ("obdistill.paper.figures.figures", "Make a figure from evaluation files."),
-    "summary": ("obdistill.paper.summary", "Write mean scores and learning curves for programs."),
+    "gather": ("obdistill.paper.command", "Check returns of an experiment and bring them into one table."),
+    "table": ("obdistill.paper.command", "Make a table from the gathered returns."),
+    "figure-data": ("obdistill.paper.command", "Compute what a figure is drawn from."),
+    "figure": ("obdistill.paper.command", "Draw a figure."),
+    "summary": ("obdistill.paper.command", "Write mean scores, learning curves and findings for programs."),
     "check": ("obdistill.experiment.workflow", "Check a configuration file."),
 }
 
@@ -37,7 +39,8 @@ class _Stages(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in STAGES:
             return None
-        command: click.Command = importlib.import_module(STAGES[name][0]).command
+        module = importlib.import_module(STAGES[name][0])
+        command: click.Command = getattr(module, "command", None) or getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -14,8 +14,8 @@ from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.core.seeding import child_seed
 from obdistill.core.settings import Settings
+from obdistill.evaluations.returns import lineage, returns_table
 from obdistill.evaluations.rollout import Trajectory, record
-from obdistill.evaluations.stage import returns_table
 from obdistill.near_experts.networks import NearExpert, read_near_expert
 from obdistill.near_experts.training import discounted_returns
 
@@ -82,6 +82,7 @@ def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationS
         "algorithm": made["algorithm"],
         "settings": settings.model_dump(),
         "protocol": "near_expert",
+        "near_expert": lineage(near_expert_path),
         "return": _mean_and_sd(returns),
         "score": _mean_and_sd(scores),
         "critics": compare_critics(near_expert, trajectories, settings.discount),

@@ -22,6 +22,7 @@ from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed, torch_generator
 from obdistill.core.settings import NAME, Settings
 from obdistill.core.units import Normalizer
+from obdistill.evaluations.returns import lineage, returns_table
 from obdistill.evaluations.rollout import rollout
 from obdistill.policies.network import ARCHITECTURES, Network, Parameters, initialize
 from obdistill.policies.unroll import Unroll
@@ -246,48 +247,12 @@ def evaluate(
         "settings": settings.model_dump(),
         "protocol": protocol,
         "members": settings.policies if settings.ensemble else 1,
+        "pairs": lineage(pairs_path),
         "inputs": artifacts.inputs(pairs=pairs_path),
         "seconds": clock.seconds(),
         **({} if pairs.seconds_per_step is None else {"seconds_per_step": pairs.seconds_per_step}),
     }
     artifacts.write_artifact(out, pd.concat(tables), metadata)
-
-
-def returns_table(
-    *,
-    task: str,
-    method: str,
-    variant: str,
-    size: int,
-    seed: int,
-    protocol: str,
-    step: int,
-    policy_seed: int,
-    env_seeds: np.ndarray,
-    returns: np.ndarray,
-    lengths: np.ndarray,
-    scores: np.ndarray,
-) -> pd.DataFrame:
-    """Put returns of shape (policies, episodes) into the long form of the returns artifact, one row per episode."""
-    policies, episodes = returns.shape
-    return pd.DataFrame(
-        {
-            "task": task,
-            "method": method,
-            "variant": variant,
-            "size": size,
-            "seed": seed,
-            "protocol": protocol,
-            "step": step,
-            "policy": np.repeat(np.arange(policies), episodes),
-            "policy_seed": policy_seed,
-            "episode": np.tile(np.arange(episodes), policies),
-            "env_seed": env_seeds.ravel(),
-            "return": returns.ravel(),
-            "length": lengths.ravel(),
-            "score": scores.ravel(),
-        }
-    )
 
 
 def _protocol(context: click.Context, parameter: click.Parameter, value: str) -> str:

@@ -20,8 +20,7 @@ from obdistill.datasets.stage import DatasetSettings
 from obdistill.evaluations.near_expert import NearExpertEvaluationSettings
 from obdistill.evaluations.stage import EvaluateSettings
 from obdistill.near_experts.stage import NearExpertSettings
-from obdistill.paper.figures.figures import FIGURES, FigureSettings
-from obdistill.paper.tables.score_tables import TABLES, TableSettings
+from obdistill.paper.settings import FigureName, FigureSettings, TableName, TableSettings
 from obdistill.synsets.stage import RANDOM, DistillSettings
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
@@ -105,10 +104,10 @@ class SizeStudy(TaskPatterns):
 class ReportSettings(Settings):
     """Tables and figures."""
 
-    tables: tuple[Literal[tuple(TABLES)], ...] | None = Field(  # type: ignore[valid-type]
+    tables: tuple[TableName, ...] | None = Field(
         None, description="tables to make; null: all that have something to show"
     )
-    figures: tuple[Literal[tuple(FIGURES)], ...] | None = Field(  # type: ignore[valid-type]
+    figures: tuple[FigureName, ...] | None = Field(
         None, description="figures to make; null: all that have something to show"
     )
     table: TableSettings = Field(TableSettings(), description="how to make tables")

@@ -19,6 +19,7 @@ def made_synset(env_id: str = "Hopper-v5", task: str = "hopper_medium", method: 
     return Synset(
         Task(task, env_id, (0.0, 100.0)),
         method,
+        "default",
         3,
         np.array([10, 20]),
         np.stack([states + 1000, states]),

@@ -1,6 +1,6 @@
 """The texts beside a table or figure: a short caption, notes, and the counts behind it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +32,11 @@ class Description:
     def metadata(self) -> dict[str, Any]:
         """Return it as plain data, for a sidecar."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> "Description":
+        """Read it from a sidecar."""
+        return cls(metadata["caption"], tuple(metadata["notes"]), tuple(metadata["counts"]))
 
 
 def count(cells: pd.DataFrame, labels: Iterable[str], columns: Iterable[str] = COUNTED) -> tuple[dict[str, str], ...]:

@@ -20,6 +20,7 @@ OF_RUN = ("task", "method", "variant", "size", "seed", "protocol", "policy_seed"
 # what may differ between the seeds of a cell; a platform's name holds the number of its kernel
 VARYING = {"file", "sha256", "seconds", "seconds_per_step", "return", "score", "critics", "versions.platform"}
 OF_TASK = ("env_id", "reference_returns", "dataset")  # must agree in all files of a task
+File = tuple[Path, pd.Series, dict[str, Any]]  # its name, what its run is, its metadata
 
 
 def gather(paths: Iterable[Path], out: Path) -> None:
@@ -68,7 +69,7 @@ def gathered(paths: Iterable[Path]) -> tuple[artifacts.Arrays, list[dict[str, An
     tables = [(path, *read_returns(path)) for path in paths]
     tables.sort(key=lambda entry: tuple(entry[1][column].iloc[0] for column in RUN))
     runs, episodes, inputs = [], [], []
-    files: list[tuple[Path, pd.Series, dict[str, Any]]] = []
+    files: list[File] = []
     for number, (path, frame, metadata) in enumerate(tables):
         run = frame[list(OF_RUN)].iloc[0]
         files.append((path, run, metadata))
@@ -78,7 +79,8 @@ def gathered(paths: Iterable[Path]) -> tuple[artifacts.Arrays, list[dict[str, An
         episodes.append(frame[[name for name in COLUMNS if name not in OF_RUN]].assign(run=number))
         inputs.append({"file": str(path), "sha256": metadata["sha256"]})
     _check_runs(files)
-    _check_agreement(files)
+    _check_cells(files)
+    _check_tasks(files)
     arrays = {f"run_{name}": _array(column) for name, column in pd.DataFrame(runs).items()}
     arrays |= {f"episode_{name}": _array(column) for name, column in pd.concat(episodes).items()}
     return arrays, sorted(inputs, key=lambda entry: str(entry["file"]))
@@ -93,47 +95,54 @@ def _array(column: pd.Series) -> np.ndarray:
     return np.asarray(column.to_numpy(float if pd.api.types.is_numeric_dtype(column) else str))
 
 
-def _check_runs(files: list[tuple[Path, pd.Series, dict[str, Any]]]) -> None:
+def _check_runs(files: list[File]) -> None:
     owners: dict[tuple[Any, ...], Path] = {}
     for path, run, _ in files:
         key = tuple(run[column] for column in RUN)
-        other = owners.setdefault(key, path)
-        if other is not path:
+        if key in owners:
             about = ", ".join(f"{column} {value}" for column, value in zip(RUN, key, strict=True))
-            raise UserError(f"{path}: {about}: is also in {other}; each run may be given once")
+            raise UserError(f"{path}: {about}: is also in {owners[key]}; each run may be given once")
+        owners[key] = path
 
 
-def _check_agreement(files: list[tuple[Path, pd.Series, dict[str, Any]]]) -> None:
+def _check_cells(files: list[File]) -> None:
+    """Check that the seeds of each cell agree in all that sidecars say but what comes from the seed."""
     first_of: dict[tuple[Any, ...], tuple[Path, dict[str, Any]]] = {}
-    for columns, what in ((CELL, "seeds of one cell must agree in all else"), (("task",), "one task has one of it")):
-        for path, run, metadata in files:
-            facts = dict(_cell_facts(metadata, run["method"])) if columns is CELL else _task_facts(metadata)
-            key = (columns, *(run[column] for column in columns))
-            other, theirs = first_of.setdefault(key, (path, facts))
-            for name in [name for name in theirs if name in facts and facts[name] != theirs[name]]:
-                raise UserError(f"{path}: {name} is {facts[name]}, but {theirs[name]} in {other}; {what}")
-            if columns is CELL and facts.keys() != theirs.keys():
-                name = min(facts.keys() ^ theirs.keys())
-                has, lacks = (path, other) if name in facts else (other, path)
-                raise UserError(f"{has}: has {name} in its .json, but {lacks} has not; {what}")
-            theirs |= facts
+    for path, run, metadata in files:
+        varying = VARYING | ({"inputs.pairs.sha256"} if METHODS[run["method"]].on_synset else set())
+        facts = {name: value for name, value in _flat(metadata) if name not in varying}
+        other, theirs = first_of.setdefault(tuple(run[column] for column in CELL), (path, facts))
+        for name in sorted(facts.keys() | theirs.keys()):
+            ours, wanted = facts.get(name, "missing"), theirs.get(name, "missing")
+            if ours != wanted:
+                raise UserError(
+                    f"{path}: {name} is {ours}, but {wanted} in {other}; the seeds of a cell must agree in all else"
+                )
 
 
-def _cell_facts(metadata: Mapping[str, Any], method: str) -> Iterator[tuple[str, Any]]:
-    """List what the files of a cell must agree in: all that sidecars say but what comes from the seed."""
-    varying = VARYING | ({"inputs.pairs.sha256"} if METHODS[method].on_synset else set())
-    return ((name, value) for name, value in sorted(_flat(metadata)) if name not in varying)
+def _check_tasks(files: list[File]) -> None:
+    """Check that all files of a task agree in what `OF_TASK` names, as far as their sidecars say it."""
+    first_of: dict[tuple[str, str], tuple[Path, Any]] = {}
+    for path, run, metadata in files:
+        facts = dict(_flat(metadata))
+        facts["dataset"] = _dataset(facts, on_synset=METHODS[run["method"]].on_synset)
+        for name in OF_TASK:
+            ours = facts.get(name)
+            if ours is None:
+                continue
+            other, wanted = first_of.setdefault((run["task"], name), (path, ours))
+            if ours != wanted:
+                raise UserError(
+                    f"{path}: {name} is {ours}, but {wanted} in {other}; a task is evaluated in one environment, and "
+                    "on one dataset"
+                )
 
 
-def _task_facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what all files of a task must agree in, as far as sidecars say it."""
-    named = dict(_flat({key: value for key, value in metadata.items() if key != "reference_returns"}))
-    hashes = (named.get(f"{role}.inputs.dataset.sha256") for role in ("pairs", "near_expert"))
-    facts = {"env_id": metadata.get("env_id"), "reference_returns": metadata.get("reference_returns")}
-    facts["dataset"] = next((found for found in hashes if found), None)
-    if named.get("protocol") == "whole_data":
-        facts["dataset"] = named.get("inputs.pairs.sha256")
-    return {key: value for key, value in facts.items() if value is not None}
+def _dataset(facts: Mapping[str, Any], on_synset: bool) -> str | None:
+    """Return the sha256 of the dataset behind a file of returns, if its sidecar says it."""
+    roles = ["pairs.inputs.dataset"] if on_synset else ["inputs.pairs"]
+    found = (facts.get(f"{role}.sha256") for role in [*roles, "near_expert.inputs.dataset"])
+    return next((str(sha256) for sha256 in found if sha256), None)
 
 
 def _flat(metadata: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

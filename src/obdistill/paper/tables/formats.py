@@ -5,13 +5,17 @@ from html import escape
 from obdistill.paper.description import Description
 from obdistill.paper.tables.table import Cell, Heads, Rows
 
+# for whatever has the class `paper`: a page of its own, or a part of another
 STYLE = """
-table { border-collapse: collapse; margin: 1em auto; font: 16px/1.4 Georgia, serif; color: #111; }
-p, details { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
-th, td { padding: .35em .9em; text-align: center; font-weight: normal; }
-b { font-weight: bold; } tbody th { text-align: left; } small { display: block; color: #555; }
-thead { border-top: 2px solid; border-bottom: 1px solid; } tbody { border-bottom: 2px solid; }
-details table { font-size: 14px; }
+.paper table { border-collapse: collapse; margin: 1em auto; font: 16px/1.4 Georgia, serif; color: #111; }
+.paper p, .paper details { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
+.paper th, .paper td { padding: .35em .9em; text-align: center; font-weight: normal; border: 0; }
+.paper b { font-weight: bold; }
+.paper tbody th { text-align: left; }
+.paper small { display: block; color: #555; }
+.paper thead { border-top: 2px solid; border-bottom: 1px solid; }
+.paper tbody { border-bottom: 2px solid; }
+.paper details table { font-size: 14px; }
 """
 
 
@@ -45,7 +49,8 @@ def _markdown_table(heads: list[str], rows: list[list[str]]) -> str:
 def html(heads: Heads, rows: Rows, description: Description) -> str:
     """Render a table as an HTML page that needs no other file, with its caption, counts and notes."""
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><style>{STYLE}</style></head>'
-    return f"{head}\n<body>\n{html_table(heads, rows)}\n{html_description(description)}\n</body></html>\n"
+    parts = [html_table(heads, rows), f"<p>{escape(description.caption)}</p>", html_details(description)]
+    return "\n".join([head, '<body class="paper">', *filter(None, parts), "</body></html>\n"])
 
 
 def html_table(heads: Heads, rows: Rows) -> str:
@@ -61,9 +66,8 @@ def html_table(heads: Heads, rows: Rows) -> str:
     return "\n".join([f"<table><thead><tr><th></th>{above}</tr></thead>", "<tbody>", *body, "</tbody></table>"])
 
 
-def html_description(description: Description) -> str:
-    """Render caption, counts and notes as HTML; what is beside the caption opens on a click."""
-    parts = [f"<p>{escape(description.caption)}</p>"]
+def html_details(description: Description) -> str:
+    """Render counts and notes as an HTML element that opens on a click; empty if there are none."""
     inside = []
     if description.counts:
         head, *_ = description.counts
@@ -73,6 +77,4 @@ def html_description(description: Description) -> str:
             inside.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
         inside.append("</tbody></table>")
     inside += [f"<p>{escape(note)}</p>" for note in description.notes]
-    if inside:
-        parts += ["<details><summary>Counts and notes</summary>", *inside, "</details>"]
-    return "\n".join(parts)
+    return "\n".join(["<details><summary>Counts and notes</summary>", *inside, "</details>"]) if inside else ""

@@ -178,9 +178,10 @@ class ScoreTable:
             caption.append(paper.short_citation(self.paper_table))
             notes.append(f"{paper.citation(self.paper_table)} Its average is that of its numbers in these columns.")
         labels = [self._label(key) for key in cells[KEYS[self.rows]].itertuples(index=False, name=None)]
-        over = ["–" if n == 1 else f"{n} {unit}" for n, unit in zip(cells["n"], cells["unit"], strict=True)]
-        counted = cells.assign(**{"interval over": over})
-        return Description(" ".join(caption), tuple(notes), count(counted, labels, [*COUNTED, "interval over"]))
+        by_label = cells.groupby(pd.Series(labels, cells.index), sort=False)
+        over = [{"interval over": _interval_over(rows)} for _, rows in by_label]
+        counts = tuple(row | more for row, more in zip(count(cells, labels), over, strict=True))
+        return Description(" ".join(caption), tuple(notes), counts)
 
     def _with_reference(self, chosen: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the episodes of a table's cells, and those of the reference protocol that they are compared with.
@@ -245,6 +246,12 @@ def _interval(strata: list[np.ndarray], settings: TableSettings, *cell: str) -> 
         return intervals.student_t_interval(strata, settings.confidence)
     rng = numpy_generator(settings.seed, "table", *cell)
     return intervals.bootstrap_interval(strata, rng, settings.confidence, settings.bootstrap_samples)
+
+
+def _interval_over(cells: pd.DataFrame) -> str:
+    """Say how many of what the intervals of some cells are over; one value has none."""
+    several = cells[cells["n"] > 1]
+    return f"{names.span(several['n'])} {' or '.join(several['unit'].unique())}" if len(several) else "–"
 
 
 def _common(values: list[Any]) -> Any:

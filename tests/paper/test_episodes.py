@@ -60,7 +60,7 @@ def test_select_compares_only_what_there_is_to_compare(tmp_path):
     assert set(select(episodes, Selection(compares="protocol"), 256)["score"]) == {2, 4}
     assert set(select(episodes, FIGURE_SELECTIONS["recipes"], 256)["score"]) == {2, 5}
     with pytest.raises(
-        UserError, match="no episode in the files given has protocol in standard and more than one size$"
+        UserError, match=r"no episode in the files given has protocol in standard and more than one size$"
     ):
         select(episodes[episodes["score"] > 1], sizes, 256)
 

@@ -40,7 +40,7 @@ STYLES = {
     "bc_whole": Style("#009E73", line=(0, (4, 1.5))),
     "near_expert": Style("#000000", line=(0, (6, 1.5, 1.2, 1.5))),
 }
-SPARE = (Style("#56B4E9", "D"), Style("#CC79A7", "v"), Style("#9A8A00", "P"))  # of methods without an entry above
+SPARE = (Style("#56B4E9", "D"), Style("#CC79A7", "v"), Style("#7A0000", "P"))  # of methods without an entry above
 VARIANT_LINE: Line = (0, (3, 1.2))
 VARIANT_STYLES: list[dict[str, Any]] = [  # of variants compared within a method: the default, then by name
     {"linestyle": "-", "marker": "o"},

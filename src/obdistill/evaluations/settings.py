@@ -12,7 +12,7 @@ class EvaluateSettings(Settings):
     bc: BcSettings = Field(BcSettings(), description="training of the policies")
     policies: int = Field(10, ge=1, description="policies per snapshot, each from its own initialization")
     episodes: int = Field(10, ge=1, description="episodes per policy")
-    last_snapshots: int | None = Field(None, ge=1, description="evaluate only the last so many snapshots; null: all")
+    last_snapshots: int | None = Field(None, ge=1, description="number of last snapshots to evaluate; null: all")
     ensemble: bool = Field(False, description="the policies of a snapshot act together, by the mean of their actions")
 
 

@@ -43,8 +43,8 @@ class OuterSettings(Settings):
     adaptive_clip: float | None = Field(
         2.0,
         gt=0,
-        description="gradients longer than so many medians of the last 50 steps' norms count the less the longer they "
-        "are; null: no damping",
+        description="k: a gradient of norm g > k m, m the median of the last 50 norms, is scaled by (k m / g)^2; "
+        "null: none is",
     )
     batch_size: int = Field(10240, ge=1, description="dataset states per outer step (paper's code: 2560)")
     initializations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
@@ -52,7 +52,8 @@ class OuterSettings(Settings):
         0.15,
         ge=0,
         le=1,
-        description="snapshots show the mean of the synsets of about this last share of the steps so far; 0: none",
+        description="eta of polynomial-decay iterate averaging (Shamir & Zhang 2013): a snapshot is about the mean of "
+        "the last eta fraction of iterates; 0: the last one",
     )
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.datasets.collect import CollectSettings, collect
 from obdistill.datasets.stage import DatasetSettings, build_dataset, command
 from obdistill.datasets.transitions import read_dataset

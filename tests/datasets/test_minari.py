@@ -13,7 +13,7 @@ import pytest
 
 from helpers.minari_files import EPISODES, ID, make
 from obdistill.core.errors import UserError
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.datasets import minari as minari_source
 from obdistill.datasets.minari import MinariSettings, new_dataset
 

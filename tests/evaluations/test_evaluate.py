@@ -10,8 +10,8 @@ import torch
 from helpers.policies import Gains, as_module, pairs
 from helpers.small import write_small_inputs
 from obdistill.core import artifacts, environments
+from obdistill.core.parsing import load_yaml
 from obdistill.core.seeding import torch_generator
-from obdistill.core.settings import load_yaml
 from obdistill.core.units import Normalizer
 from obdistill.evaluations.returns import COLUMNS
 from obdistill.evaluations.rollout import _parts, record, rollout

@@ -10,7 +10,7 @@ import torch
 from helpers.small import write_small_inputs
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.core.units import Normalizer, Task
 from obdistill.datasets.transitions import Transitions, make_dataset, write_dataset
 from obdistill.evaluations.near_expert import NearExpertEvaluationSettings, compare_critics, evaluate_near_expert

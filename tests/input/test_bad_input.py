@@ -24,7 +24,7 @@ from helpers.weights import make_weights
 from obdistill.cli import STAGES, main
 from obdistill.core import artifacts
 from obdistill.experiment.config import Config
-from obdistill.experiment.workflow import Experiment
+from obdistill.experiment.jobs import Experiment
 from obdistill.synsets.stage import DistillSettings, distill
 
 MINARI_ID = minari_files.ID

@@ -8,7 +8,7 @@ import pytest
 from obdistill import cli
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.core.units import Task
 from obdistill.datasets.transitions import Dataset, Transitions, make_dataset, read_dataset, write_dataset
 from obdistill.near_experts.near_expert import read_near_expert

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import gymnasium
 import h5py
 import minari
@@ -37,7 +36,6 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
 from obdistill.core import artifacts, environments, logs
-from obdistill.core.command import stage
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
 from obdistill.datasets.collected import COLLECTION_FILE
@@ -391,13 +389,3 @@ def _compress(path: Path) -> None:
 
 def _returns(episodes: Sequence[Episode]) -> list[float]:
     return [round(sum(episode.rewards.tolist()), 3) for episode in episodes]
-
-
-@stage("collect", CollectSettings)
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Minari root to write into."
-)
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root seed.")
-def command(out: Path, seed: int, settings: CollectSettings) -> None:
-    """Train SAC and record D4RL-style datasets in Minari's form."""
-    collect(settings, out, seed)

@@ -3,10 +3,7 @@
 import re
 from pathlib import Path
 
-import click
-
 from obdistill.core import artifacts, environments
-from obdistill.core.command import out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.settings import NAME
 from obdistill.core.units import Task
@@ -83,17 +80,3 @@ def _load(settings: AnySettings, collection_folder: Path | None) -> Loaded:
             if collection_folder is None:
                 raise UserError("--collection: missing; the source 'collect' needs the folder that obd collect wrote")
             return collection.load(settings, collection_folder)
-
-
-@stage("dataset", DatasetSettings)
-@click.option("--task", "task_name", required=True, metavar="NAME", help="Name of the task, e.g. hopper_medium.")
-@out_option(".npz", "Dataset to write (.npz).")
-@click.option(
-    "--collection",
-    "collection_folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that obd collect wrote, for source=collect.",
-)
-def command(task_name: str, out: Path, collection_folder: Path | None, settings: DatasetSettings) -> None:
-    """Bring a Minari or D4RL dataset into the project's form."""
-    build_dataset(task_name, settings, out, collection_folder)

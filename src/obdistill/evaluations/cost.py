@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 
 from obdistill.core import artifacts
-from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.evaluations.settings import CostSettings
 from obdistill.policies import bc
@@ -84,12 +82,3 @@ def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-@stage("cost", CostSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@click.option("--synset", type=FILE, required=True, help="Synset artifact (.npz) of the same task.")
-@out_option(".csv", "Table to write (.csv).")
-def command(settings: CostSettings, dataset: Path, synset: Path, out: Path) -> None:
-    """Time the training of a policy on a whole dataset and on a synset."""
-    measure(dataset, synset, settings, out)

@@ -4,12 +4,10 @@ import functools
 import logging
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 
 from obdistill.core import artifacts
-from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.evaluations.rollout import Trajectory, record
@@ -141,12 +139,3 @@ def _agreement(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | int
 
 def _mean_and_sd(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
-
-
-@stage("evaluate-near-expert", NearExpertEvaluationSettings)
-@click.option("--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors).")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
-@out_option(".csv", "Returns to write (.csv).")
-def command(near_expert: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
-    """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
-    evaluate_near_expert(near_expert, seed, settings, out)

@@ -1,19 +1,15 @@
 """Evaluation stage: train fresh policies on pairs by behavior cloning, and record the return of every episode."""
 
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 import torch
 
 from obdistill.core import artifacts, logs
-from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.seeding import child_seed
-from obdistill.core.settings import NAME
 from obdistill.evaluations.rollout import Episodes, rollout
 from obdistill.evaluations.settings import EvaluateSettings
 from obdistill.policies import bc
@@ -153,26 +149,3 @@ def returns_table(
             "score": scores.ravel(),
         }
     )
-
-
-def _protocol(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not re.fullmatch(NAME, value):
-        raise click.BadParameter(f"{value!r}: use lower-case words joined by _")
-    return value
-
-
-@stage("evaluate", EvaluateSettings)
-@click.option("--pairs", type=FILE, required=True, help="Synset or dataset artifact (.npz).")
-@click.option(
-    "--protocol",
-    default="standard",
-    show_default=True,
-    callback=_protocol,
-    help="Name of the protocol in the table.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Policy and environment seed.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for rollouts.")
-@out_option(".csv", "Returns to write (.csv).")
-def command(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, workers: int, out: Path) -> None:
-    """Train policies on pairs and record the return of every episode."""
-    evaluate(pairs, protocol, seed, settings, out, workers)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from obdistill.core import artifacts
-from obdistill.experiment.workflow import Experiment
+from obdistill.core.parsing import write_yaml
+from obdistill.experiment.jobs import Experiment
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ class Record:
 
     def settings(self) -> str:
         """Return the whole configuration as YAML, defaults filled in."""
-        text: str = yaml.safe_dump(self.experiment.config.model_dump(mode="json"), sort_keys=False, width=100)
-        return text
+        return write_yaml(self.experiment.config.model_dump(mode="json"))
 
     def jobs(self) -> str:
         """Count the jobs of each rule."""

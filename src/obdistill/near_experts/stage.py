@@ -4,11 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import click
-
 from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
-from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
 from obdistill.near_experts.corl import import_near_expert
@@ -95,13 +92,3 @@ def train_near_expert(
     for critic in learner.critics:
         scale_output(critic, 1 / scale)
     return NearExpert(dataset.task, dataset.normalizer, learner.actor.cpu(), learner.critics.cpu()), report
-
-
-@stage("near-expert", NearExpertSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@out_option(".safetensors", "Near-expert to write (.safetensors).")
-@device_option
-@checkpoint_option
-def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str, checkpoint_minutes: float) -> None:
-    """Train or import a near-expert policy and its critics."""
-    make_near_expert(dataset, settings, out, device, checkpoint_minutes)

@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 import torch
 
 from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
-from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.core.errors import UserError
-from obdistill.core.methods import DEFAULT, METHODS, OBJECTIVES
+from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
 from obdistill.synsets.objectives import TARGETS_OF, describe_weights
@@ -109,31 +107,3 @@ def _read_near_expert(path: Path | None, objective: str, dataset: Dataset) -> Ne
     near_expert = read_near_expert(path)
     near_expert.check_fits(dataset, path)
     return near_expert
-
-
-@stage("distill", DistillSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors); pbc and av_pbc need it.")
-@click.option(
-    "--objective", type=click.Choice([RANDOM, *OBJECTIVES]), required=True, help="Outer objective, or random."
-)
-@click.option("--variant", default=DEFAULT, show_default=True, help="Name of these settings, for tables.")
-@click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
-@device_option
-@checkpoint_option
-@out_option(".npz", "Synset to write (.npz).")
-def command(
-    settings: DistillSettings,
-    dataset: Path,
-    near_expert: Path | None,
-    objective: str,
-    variant: str,
-    size: int,
-    seed: int,
-    device: str,
-    checkpoint_minutes: float,
-    out: Path,
-) -> None:
-    """Distill a dataset into a synset by one objective, or select a random synset."""
-    distill(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from obdistill.core.parsing import load_yaml, merge
-from obdistill.experiment.workflow import Experiment
+from obdistill.experiment.jobs import Experiment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # a function of the shell comes before every program on the PATH

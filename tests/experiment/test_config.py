@@ -15,9 +15,10 @@ from obdistill.core.errors import UserError
 from obdistill.core.parsing import load_yaml
 from obdistill.datasets.settings import CollectSettings, DatasetSettings
 from obdistill.evaluations.settings import CostSettings
+from obdistill.experiment.command import check
 from obdistill.experiment.config import Config
+from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.settings import ExperimentSettings
-from obdistill.experiment.workflow import Experiment, command
 from obdistill.synsets.settings import DistillSettings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -142,7 +143,7 @@ def test_a_missing_file(before, capsys):
 )
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    result = CliRunner().invoke(command, name.split())
+    result = CliRunner().invoke(check, name.split())
     assert result.exit_code == 0
     assert result.output.startswith(f"OK: {name.replace(' ', ', ')}: {jobs} jobs: dataset ")
 

@@ -13,9 +13,9 @@ from obdistill.near_experts.stage import LEARNERS
 from obdistill.paper.figures.figures import FIGURES
 from obdistill.paper.settings import FigureName, TableName
 from obdistill.paper.tables.score_tables import TABLES
-from obdistill.policies.network import ARCHITECTURES
+from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.settings import ArchitectureName
-from obdistill.synsets.objectives import OBJECTIVES
+from obdistill.synsets.objectives import TARGETS_OF
 
 HEAVY = ("torch", "matplotlib", "minari", "mujoco", "gymnasium", "stable_baselines3", "h5py", "pandas", "scipy")
 
@@ -31,7 +31,7 @@ def tags(model, key):
         (get_args(ArchitectureName), ARCHITECTURES),
         (get_args(TableName), TABLES),
         (get_args(FigureName), FIGURES),
-        (methods.OBJECTIVES, OBJECTIVES),
+        (methods.OBJECTIVES, TARGETS_OF),
         (tags(NearExpertSettings, "algorithm"), [*LEARNERS, "import"]),
     ],
     ids=["architectures", "tables", "figures", "objectives", "algorithms"],

@@ -11,6 +11,7 @@ from helpers.configurations import BAD, GOOD, bad
 from obdistill.core.errors import UserError
 from obdistill.core.parsing import load_yaml
 from obdistill.experiment import schema
+from obdistill.experiment.command import schema as schema_command
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = ["config.yaml", "config/paper.yaml", "config/fast.yaml", "config/recipe.yaml"]
@@ -61,7 +62,7 @@ def test_the_schema_refuses_what_the_settings_refuse():
 
 def test_the_command_writes_both_files(tmp_path):
     (tmp_path / "README.md").write_text(f"before\n{schema.BEGIN}\nold\n{schema.END}\nafter\n")
-    answer = CliRunner().invoke(schema.command, [str(tmp_path)])
+    answer = CliRunner().invoke(schema_command, [str(tmp_path)])
     assert answer.exit_code == 0, answer.output
     text = (tmp_path / "README.md").read_text()
     assert text.startswith("before\n")

@@ -36,7 +36,11 @@ BAD = [
     ("tasks.hopper.dataset.source", "rlds", 'tasks.hopper.dataset.source: "rlds": not known; allowed: minari, d4rl'),
     ("tasks.hopper.dataset.id", 3, "tasks.hopper.dataset.id: 3: should be text"),
     ("tasks.hopper.dataset.id", "../../x-v0", 'tasks.hopper.dataset.id: "../../x-v0": should match pattern'),
-    ("tasks.hopper.dataset.file", "x", "tasks.hopper.dataset.file: unknown key; allowed: download, env_id, id, "),
+    (
+        "tasks.hopper.dataset.file",
+        "x",
+        "tasks.hopper.dataset.file: unknown key; allowed: clip_actions, download, env_id, id, ",
+    ),
     (
         "tasks.hopper.near_expert.algorithm",
         "cql",

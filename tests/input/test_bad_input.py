@@ -24,7 +24,7 @@ from helpers.weights import make_weights
 from obdistill.cli import STAGES, main
 from obdistill.core import artifacts
 from obdistill.experiment.config import Config
-from obdistill.experiment.workflow import Experiment
+from obdistill.experiment.jobs import Experiment
 from obdistill.synsets.stage import DistillSettings, distill
 
 MINARI_ID = minari_files.ID
@@ -275,12 +275,12 @@ METADATA = f"{MINARI_ID}/data/metadata.json"
 MINARI = f"{MINARI_ID}/data/main_data.hdf5"
 DATA = [
     ("d4rl", hdf5(rewards=None), "lacks the array 'rewards'"),
-    ("d4rl", hdf5(rewards=np.array([b"a"] * 20)), "rewards holds .*numbers are needed"),
+    ("d4rl", hdf5(rewards=np.array([b"a"] * 20)), r"rewards: holds .*numbers are needed"),
     ("d4rl", hdf5(actions=np.ones(20)), "observations .* and actions"),
-    ("d4rl", hdf5(observations=np.ones((3, 3))), "rewards has the shape"),
+    ("d4rl", hdf5(observations=np.ones((3, 3))), r"observations \(3, 3\) and actions \(20, 1\);"),
     ("d4rl", hdf5(rewards=np.full(20, np.nan)), "rewards is not finite at transition 0"),
     ("d4rl", hdf5(actions=np.ones((20, 2))), "do not fit the finite bounds"),
-    ("d4rl", huge("observations"), "observations: refused: would unpack to 149.0 GiB"),
+    ("d4rl", huge("observations"), r"refused: \d+ bytes would unpack to 149\.0 GiB"),
     ("d4rl", lambda: Path("data.hdf5").write_bytes(b""), "is no HDF5 file"),
     ("d4rl", lambda: Path("data.hdf5").write_text("<html>"), "is no HDF5 file"),
     ("minari", lambda: Path(METADATA).unlink(), "metadata.json: cannot be read"),
@@ -288,7 +288,7 @@ DATA = [
     ("minari", lambda: Path(METADATA).write_text("[" * 100_000), "metadata.json: is not JSON"),
     ("minari", lambda: Path(METADATA).write_bytes(b"\xff\xfe"), "metadata.json: is not JSON"),
     ("minari", edit_text(METADATA, '"observation_space"', '"space"'), "has no observation_space"),
-    ("minari", lambda: Path(MINARI).unlink(), "cannot be read|cannot read"),
+    ("minari", lambda: Path(MINARI).unlink(), "main_data.hdf5: no such file"),
     ("minari", lambda: Path(MINARI).write_bytes(Path(MINARI).read_bytes()[:3000]), "only a part of one"),
 ]
 

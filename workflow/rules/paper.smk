@@ -2,7 +2,7 @@
 rule table:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),
-        code=[*sources("obdistill.paper.tables.score_tables"), package_file("paper/numbers.csv")],
+        code=sources("obdistill.paper.tables.score_tables", "obdistill.core.methods"),
     output:
         csv=report("results/paper/{table}.csv", **in_report("Tables", "{table}", "csv")),
         metadata="results/paper/{table}.json",
@@ -31,7 +31,7 @@ rule table:
 rule figure:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_figure(wildcards.figure)),
-        code=sources("obdistill.paper.figures.figures"),
+        code=sources("obdistill.paper.figures.figures", "obdistill.core.methods"),
     output:
         png=report("results/paper/{figure}.png", **in_report("Figures", "{figure}", "png")),
         pdf=report("results/paper/{figure}.pdf", **in_report("Figures", "{figure}", "pdf")),
@@ -59,7 +59,7 @@ rule figure:
 rule summary:
     input:
         shown=shown(experiment.shown_in_table("table_1")),
-        code=[*sources("obdistill.paper.summary"), package_file("paper/numbers.csv")],
+        code=sources("obdistill.paper.summary", "obdistill.core.methods"),
     output:
         curves="results/paper/learning_curves.csv",
         metadata="results/paper/learning_curves.json",
@@ -86,6 +86,7 @@ rule summary:
 rule tables:
     input:
         [paths(file, experiment.tables()) for file in rules.table.output],
+    localrule: True
     message:
         "All tables are there"
 
@@ -93,6 +94,7 @@ rule tables:
 rule figures:
     input:
         [paths(file, experiment.figures()) for file in rules.figure.output],
+    localrule: True
     message:
         "All figures are there"
 
@@ -102,5 +104,6 @@ rule paper:
         rules.tables.input,
         rules.figures.input,
         rules.summary.output,
+    localrule: True
     message:
         "All tables and figures are there"

@@ -9,7 +9,7 @@ from typing import Any
 
 from obdistill.core import artifacts
 from obdistill.core.parsing import write_yaml
-from obdistill.experiment.workflow import Experiment
+from obdistill.experiment.jobs import Experiment
 
 
 @dataclass(frozen=True)

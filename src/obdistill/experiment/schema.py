@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic.json_schema import GenerateJsonSchema
 
 from obdistill.core.artifacts import write_atomically
@@ -102,14 +101,18 @@ def _write(text: str, path: Path) -> None:
     path.write_text(text)
 
 
-@click.command("schema", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="config")
-def command(folder: Path) -> None:
-    """Write schema.json and the table of keys of README.md in FOLDER (default: config) from the settings classes."""
+def write_schema(folder: Path) -> list[Path]:
+    """Write ``schema.json`` and the table of keys of ``README.md`` in a folder; returns their paths.
+
+    Raises
+    ------
+    UserError
+        If there is no README.md to write the table into, or a file cannot be written.
+    """
     readme = folder / README
     if not readme.is_file():
         raise UserError(f"{readme}: no such file; the table of keys is written into it")
     texts = {readme: readme_text(readme.read_text()), folder / SCHEMA: schema_text()}
     for path, text in texts.items():
         write_atomically(path, functools.partial(_write, text))
-    click.echo(f"wrote {', '.join(map(str, texts))}")
+    return list(texts)

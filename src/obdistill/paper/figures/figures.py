@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import matplotlib.style
 import numpy as np
 import pandas as pd
@@ -22,7 +21,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import ArrayLike
 
 from obdistill.core import artifacts, variants
-from obdistill.core import command as commands
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import numpy_generator
 from obdistill.evaluations.returns import (
@@ -602,12 +600,3 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
     metadata = {"kind": "figure", "name": name, "caption": text, "settings": settings.model_dump(), "inputs": inputs}
     artifacts.write_json(artifacts.sidecar(out), metadata)
     log.info("%s: from %d files", out, len(inputs))
-
-
-@commands.stage("figure", FigureSettings)
-@click.option("--name", type=click.Choice(list(FIGURES)), default="figure_1", show_default=True, help="Which figure.")
-@commands.out_option(".png", "png to write; .pdf and .json go beside it.")
-@click.argument("files", type=commands.FILE, nargs=-1, required=True)
-def command(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
-    """Make a figure of the paper from FILES of returns, or figure_2 from FILES of synsets."""
-    make_figure(name, files, out, settings)

@@ -9,12 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 
 from obdistill.core import artifacts
-from obdistill.core import command as commands
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import numpy_generator
 from obdistill.evaluations.returns import STANDARD, Selection, check_cell, read_returns, select
@@ -439,12 +437,3 @@ def make_table(name: str, paths: Sequence[Path], out: Path, settings: TableSetti
     metadata = {"kind": "table", "name": name, "caption": text, "settings": settings.model_dump(), "inputs": inputs}
     artifacts.write_artifact(out, table, metadata)
     log.info("%s: %d cells from %d rows in %d files", out, len(table), len(rows), len(inputs))
-
-
-@commands.stage("table", TableSettings)
-@click.option("--name", type=click.Choice(list(TABLES)), default="table_1", show_default=True, help="Which table.")
-@commands.out_option(".csv", "csv to write; .md, .html and .tex go beside it.")
-@click.argument("files", type=commands.FILE, nargs=-1, required=True)
-def command(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
-    """Make a table of the paper from FILES of returns, or table_4 from FILES of costs."""
-    make_table(name, files, out, settings)

@@ -1,10 +1,9 @@
-"""What the Snakefile asks Python: which jobs there are, each job's settings, and the source files of each stage.
+"""What the Snakefile asks Python: which jobs there are, each job's settings and the files it reads.
 
 Snakemake reruns a job when one of its inputs or parameters changes. So that it reruns the right ones, a stage's source
 files are inputs of its rule, and a job's parameter is the canonical text of the settings it uses, and of no others.
 """
 
-import ast
 import functools
 import json
 import os
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import pandas as pd
 import pydantic
 
 from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.parsing import Problem, Refused, load_yaml, merge, read_yaml
+from obdistill.core.sources import sources
 from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
 from obdistill.evaluations.returns import Selection
@@ -31,78 +30,6 @@ from obdistill.paper.tables.score_tables import TABLES
 from obdistill.synsets.settings import RANDOM
 
 Job = dict[str, str | int]
-PACKAGE = Path(__file__).resolve().parents[1]
-# source of a dataset, or algorithm of a near-expert -> the module that only this one needs
-MODULES = {
-    "obdistill.datasets": {"minari": "minari", "d4rl": "d4rl", "collect": "collected"},
-    "obdistill.near_experts": {"cal_ql": "cal_ql", "iql": "iql", "td3_bc": "td3_bc", "import": "corl"},
-}
-
-
-def sources(module: str, without: Collection[str] = (), package: Path | None = None) -> list[str]:
-    """List the files of this package that a module needs, itself included.
-
-    Import statements are read, nothing is imported: ``import`` and ``from ... import`` anywhere in a file count, names
-    put together at run time do not.
-
-    Parameters
-    ----------
-    module : str
-        Dotted name, e.g. ``obdistill.synsets.stage``.
-    without : collection of str
-        Modules that `module` imports but does not use in this case. They count if another file imports them.
-    package : Path, optional
-        Folder of the package; this one if left out.
-
-    Returns
-    -------
-    list of str
-        Paths relative to the working directory, sorted.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If the package has no such module.
-    """
-    package = package or PACKAGE
-    start = _file(module, package)
-    if start is None:
-        raise ModuleNotFoundError(f"no module {module} in {package}", name=module)
-    unused = {_file(name, package) for name in without}
-    found: set[Path] = set()
-    waiting = set(_files_on_the_way(module, package))
-    while waiting:
-        file = waiting.pop()
-        found.add(file)
-        imported = {other for name in _imported(file, package) for other in _files_on_the_way(name, package)}
-        waiting |= imported - found - (unused if file == start else set())
-    return sorted(os.path.relpath(file) for file in found)
-
-
-def _files_on_the_way(module: str, package: Path) -> list[Path]:
-    """List the files that importing a dotted name runs: the packages on the way, and the module if it is one."""
-    parts = module.split(".")
-    files = [_file(".".join(parts[: end + 1]), package) for end in range(len(parts))]
-    return [file for file in files if file is not None]
-
-
-def _file(module: str, package: Path) -> Path | None:
-    base = package.parent.joinpath(*module.split("."))
-    return next((file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()), None)
-
-
-@functools.cache
-def _imported(file: Path, package: Path) -> frozenset[str]:
-    """Collect the dotted names of this package that a file imports; a name may be an attribute of a module."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_bytes(), file)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = file.relative_to(package.parent).parts[: -node.level] if node.level else ()
-            origin = ".".join([*above, *filter(None, [node.module])])
-            names |= {f"{origin}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in names if name.split(".")[0] == package.name)
 
 
 def canonical(settings: pydantic.BaseModel, exclude: Collection[str] = ()) -> str:
@@ -154,8 +81,12 @@ class Experiment:
         layers = {os.path.relpath(file): load_yaml(Path(os.path.relpath(file))) for file in files}
         if command_line:
             layers["--config"] = typed(command_line)
-        source = ", ".join(layers)
-        experiment = cls(Config.parse(functools.reduce(merge, layers.values()), source))
+        return cls.given(functools.reduce(merge, layers.values()), ", ".join(layers))
+
+    @classmethod
+    def given(cls, data: Mapping[str, Any], source: str = "config") -> "Experiment":
+        """Check a configuration that has been read already; `source` names it in messages."""
+        experiment = cls(Config.parse(data, source))
         experiment.check_report(source)
         return experiment
 
@@ -325,7 +256,7 @@ class Experiment:
 
     def dataset_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the dataset stage, other readers than the task's left out."""
-        return _sources_of_variant("obdistill.datasets.stage", self.config.tasks[wildcards.task].dataset.root.source)
+        return sources("obdistill.datasets.stage", chosen=self.config.tasks[wildcards.task].dataset.root.source)
 
     def near_expert_settings(self, wildcards: Any) -> str:
         """Return the settings of a task's near-expert."""
@@ -340,7 +271,7 @@ class Experiment:
 
     def near_expert_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the near-expert stage, other algorithms than the task's left out."""
-        return _sources_of_variant("obdistill.near_experts.stage", self._near_expert(wildcards.task).root.algorithm)
+        return sources("obdistill.near_experts.stage", chosen=self._near_expert(wildcards.task).root.algorithm)
 
     def near_expert_evaluation_settings(self, wildcards: Any) -> str:
         """Return the settings of a near-expert's evaluation."""
@@ -402,25 +333,3 @@ class Experiment:
 def _row(job: Job) -> str:
     """Name a row of a table: a variant is a row of its own."""
     return str(job["method"]) if job["variant"] == DEFAULT else f"{job['method']}_{job['variant']}"
-
-
-def _sources_of_variant(stage: str, chosen: str) -> list[str]:
-    """List the sources of a stage without the modules of the sources or algorithms that are not chosen."""
-    package = stage.removesuffix(".stage")
-    modules = MODULES[package]
-    return sources(stage, without={f"{package}.{module}" for name, module in modules.items() if name != chosen})
-
-
-def package_file(name: str) -> str:
-    """Return the path of a file of the package that is no module, relative to the working directory."""
-    return os.path.relpath(PACKAGE / name)
-
-
-@click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
-def command(config: tuple[Path, ...]) -> None:
-    """Check a configuration (default: config.yaml; files are laid over one another) and count its jobs."""
-    config = config or (Path("config.yaml"),)
-    counts = Experiment.load(config).counts()
-    jobs = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
-    click.echo(f"OK: {', '.join(map(str, config))}: {sum(counts.values())} jobs: {jobs}")

@@ -240,5 +240,5 @@ def test_later_files_and_the_command_line_are_laid_over(tmp_path, monkeypatch):
         Path(name).write_text(yaml.safe_dump(data))
     config = Experiment.load(["a.yaml", tmp_path / "b.yaml"], {"sizes": ["16"], "distill": {"steps": "800"}}).config
     assert (config.seeds, config.sizes, config.distill.steps) == ((1,), (16,), 800)
-    with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml, --config: seeds: 3: should be a valid array$"):
+    with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml, --config: seeds: 3: should be a list$"):
         Experiment.load(["a.yaml", "b.yaml"], {"seeds": 3})

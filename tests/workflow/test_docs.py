@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from obdistill.cli import obd
 from obdistill.core.declarations import keys
-from obdistill.experiment.settings import ExperimentSettings
 from obdistill.experiment.jobs import Experiment
+from obdistill.experiment.settings import ExperimentSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

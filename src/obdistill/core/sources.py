@@ -46,6 +46,7 @@ CHOICES = {
         "td3_bc": "obdistill.near_experts.td3_bc",
         "import": "obdistill.near_experts.corl",
     },
+    "obdistill.paper.figure_data.make": {"synsets": "obdistill.paper.figure_data.poses"},
 }
 
 

@@ -214,6 +214,20 @@ def test_episodes_that_end_unmarked_in_a_file_without_timeouts(tmp_path):
     assert warned(regular, max_steps=50) == []
 
 
+@pytest.mark.parametrize("name", ["truncations", "timeout", "TimeLimit.truncated", "truncated"])
+def test_time_limits_by_another_name_are_a_warning(tmp_path, name):
+    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], timeouts=None, **{name: np.zeros(7)})
+    assert warned(path) == [f"{name} is not read: time limits are in 'timeouts' in D4RL's layout"]
+
+
+def test_timeouts_that_lead_nowhere_are_not_left_out(tmp_path):
+    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], timeouts=None)
+    with h5py.File(path, "a") as file:
+        file["timeouts"] = h5py.SoftLink("/nowhere")
+    with pytest.raises(UserError, match="lacks the array 'timeouts'"):
+        d4rl.read(path)
+
+
 def test_next_observations_tell_where_an_episode_ends_unmarked(tmp_path):
     observations = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
     following = np.append(observations[1:], [[0, 0]], 0)

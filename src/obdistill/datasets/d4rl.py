@@ -7,6 +7,7 @@ and whether the episode ended there. A state after the action is the state of th
 import contextlib
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -119,7 +120,7 @@ def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS, warn: Warn = lo
     UserError
         If the file is missing, damaged or malformed.
     """
-    rows = _read_rows(path)
+    rows = _read_rows(path, warn)
     observations, rewards = rows["observations"], rows["rewards"].reshape(-1)
     terminal = checks.flags(rows["terminals"].reshape(-1), f"{path}: terminals")
     if "timeouts" in rows:
@@ -143,11 +144,17 @@ def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS, warn: Warn = lo
     )
 
 
-def _read_rows(path: Path) -> dict[str, np.ndarray]:
+def _read_rows(path: Path, warn: Warn) -> dict[str, np.ndarray]:
     """Read the arrays and check that each has one row per step."""
     with hdf5.open_self_contained(path) as file:
         unpacking = Unpacking(str(path), path.stat().st_size)
-        optional = [key for key in ("timeouts", "next_observations") if key in file]
+        # not `in file`: that is false for a link that leads nowhere
+        optional = [key for key in list(file) if key in ("timeouts", "next_observations")]
+        similar = [key for key in list(file) if re.search("time.?out|time.?limit|truncat", key, re.IGNORECASE)]
+        if similar and "timeouts" not in optional:
+            warn(
+                f"{path.name}: {', '.join(similar)!s:.100} is not read: time limits are in 'timeouts' in D4RL's layout"
+            )
         rows = {
             key: hdf5.read_array(file, key, unpacking)
             for key in ("observations", "actions", "rewards", "terminals", *optional)

@@ -1,7 +1,6 @@
 """Minari datasets: any with continuous states and actions, from a local folder or downloaded by Minari."""
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import logging
@@ -63,15 +62,15 @@ def load(settings: MinariSettings) -> Loaded:
         if not settings.download:
             raise UserError(f"id: {settings.id!r}: no such dataset in {root}, and the setting download is false")
         _download(root, settings.id)
-    loaded = read(root / settings.id, settings.id, settings.env_id)
-    found, wanted = loaded.origin["sha256"], settings.sha256 or _collected_sha256(root, settings.id)
-    if wanted not in (None, found):
-        where = "the setting sha256" if settings.sha256 else f"that in {COLLECTION_FILE}"
-        raise UserError(f"{root / settings.id}: has the sha256 {found}; {where} is {wanted}")
-    return dataclasses.replace(loaded, verified=wanted is not None)
+    if settings.sha256 is not None:
+        return read(root / settings.id, settings.id, settings.env_id, settings.sha256)
+    wanted = _collected_sha256(root, settings.id)
+    return read(root / settings.id, settings.id, settings.env_id, wanted, f"that in {COLLECTION_FILE}")
 
 
-def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
+def read(
+    folder: Path, name: str, env_id: str | None = None, sha256: str | None = None, which: str = "the setting sha256"
+) -> Loaded:
     """Read the Minari dataset in a folder.
 
     An episode of T steps has T + 1 observations. Its last transition is marked `terminated` if it ended in a terminal
@@ -85,6 +84,10 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
         The dataset's id, for messages.
     env_id : str, optional
         The environment that the user has chosen; default: the one that the dataset names.
+    sha256 : str, optional
+        Checksum that the data files must have; default: any.
+    which : str
+        Where that is from, for the message.
 
     Raises
     ------
@@ -95,6 +98,9 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
     data = folder / DATA_FOLDER
     metadata = artifacts.read_json(data / METADATA_FILE)
     states, actions = (_bounds(metadata, f"{kind}_space", name) for kind in ("observation", "action"))
+    found = _sha256(folder)
+    if sha256 not in (None, found):
+        raise UserError(f"{folder}: has the sha256 {found}; {which} is {sha256}")
     warnings: list[str] = []
     used_env_id = environment_of(metadata, name, env_id, warnings.append)
     reference_returns = _reference_returns(metadata, name, warnings.append)
@@ -106,10 +112,11 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
         {
             "source": "minari",
             "id": name,
-            "sha256": _sha256(folder),
+            "sha256": found,
             "metadata_sha256": artifacts.sha256(data / METADATA_FILE),
         },
         action_bounds=actions,
+        verified=sha256 is not None,
         warnings=tuple(warnings),
     )
 

@@ -194,6 +194,10 @@ def _warn_of_ends(
         warn(f"after {len(unmarked)} of {len(ends)} rows, first {unmarked[0]}, {text}: an episode may end there")
     starts = np.append(np.flatnonzero(np.append(True, ends[:-1])), len(ends))
     lengths = np.diff(starts)
+    cut = (timeout & ~terminal)[starts[1:] - 1]
+    early = int((cut & (lengths < max_steps)).sum())
+    if early > 0.05 * cut.sum():  # a recording may be cut now and then
+        warn(f"{early} of {int(cut.sum())} timeouts come before the environment's time limit of {max_steps} steps")
     if longer := int((lengths > max_steps).sum()):
         warn(f"{longer} of {len(lengths)} episodes are longer than the environment's time limit of {max_steps} steps")
 

@@ -105,7 +105,7 @@ def test_the_metadata_of_a_collection_are_checked(tmp_path):
     assert read_dataset(tmp_path / "d.npz").task.reference_returns == (-1500, -150)
     path = tmp_path / "obd/pendulum/random-v0/data/metadata.json"
     path.write_text(path.read_text().replace("-1500", "-1400"))
-    with pytest.raises(UserError, match=r"random-v0: its metadata have the sha256 \w{64}; that in collection\.json is"):
+    with pytest.raises(UserError, match=r"random-v0: has the metadata_sha256 \w{64}; that in collection\.json is"):
         build_dataset("pendulum", chosen, tmp_path / "d.npz", tmp_path)
 
 

@@ -37,9 +37,6 @@ def load(settings: CollectedSettings, folder: Path) -> Loaded:
     name = str(facts.get("dataset_id"))
     if not re.match(minari_source.ID, name):
         raise UserError(f"{path}: {name!r} is no Minari id")
-    loaded = minari_source.read(folder / name, name, settings.env_id, str(facts.get("sha256")), f"that in {path.name}")
     # collections of older versions have no metadata_sha256
-    sha256, wanted = loaded.origin["metadata_sha256"], facts.get("metadata_sha256")
-    if wanted not in (None, sha256):
-        raise UserError(f"{folder / name}: its metadata have the sha256 {sha256}; that in {path.name} is {wanted}")
-    return loaded
+    known = {"sha256": str(facts.get("sha256")), "metadata_sha256": facts.get("metadata_sha256")}
+    return minari_source.read(folder / name, name, settings.env_id, known, f"that in {path.name}")

@@ -6,7 +6,7 @@ import torch
 from helpers.small import write_small_inputs
 from obdistill.core import artifacts
 from obdistill.core.checkpoints import flatten, restore
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.near_experts import stage
 from obdistill.near_experts.stage import LEARNERS, NearExpertSettings, make_near_expert
 

@@ -11,9 +11,10 @@ import pytest
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.settings import assignments, parse
+from obdistill.core.parsing import assignments, parse
 from obdistill.datasets import collect as module
-from obdistill.datasets.collect import CollectSettings, Episode, Recorder, collect, command_line, dataset_id, spread
+from obdistill.datasets.collect import Episode, Recorder, collect, command_line, dataset_id, spread
+from obdistill.datasets.settings import LEVELS, CollectSettings
 
 TINY = {
     "env_id": "InvertedPendulum-v5",
@@ -48,7 +49,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("level", module.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_recorded_episodes_are_those_of_the_environment(collected, level):
     """Replay every episode from its seed with its actions: states, rewards and ends must come out."""
     env = gymnasium.make("InvertedPendulum-v5")
@@ -69,7 +70,7 @@ def test_recorded_episodes_are_those_of_the_environment(collected, level):
 
 
 def test_numbers_of_transitions(collected):
-    lengths = {level: sum(len(episode.rewards) for episode in episodes(collected, level)) for level in module.LEVELS}
+    lengths = {level: sum(len(episode.rewards) for episode in episodes(collected, level)) for level in LEVELS}
     assert lengths == {"random": 70, "medium": 70, "medium_replay": 120, "expert": 70, "medium_expert": 140}
     levels = artifacts.read_json(collected / "collection.json")["levels"]
     assert {level: facts["transitions"] for level, facts in levels.items()} == lengths

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from obdistill.core import artifacts
-from obdistill.core.environments import D4RL_RETURNS
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.datasets import minari as minari_source
-from obdistill.datasets.collect import CollectSettings, command_line
-from obdistill.datasets.minari import MinariSettings
+from obdistill.datasets.collect import command_line
+from obdistill.datasets.d4rl_facts import REFERENCE_RETURNS
+from obdistill.datasets.settings import CollectSettings, MinariSettings
 
 DATA = Path(__file__).parents[2] / "data"
 ID = "obd/halfcheetah/medium-v0"
@@ -42,7 +42,7 @@ def test_readme_says_what_is_there(loaded):
     assert readme_row("return") == f"{returns.min():.1f} to {returns.max():.1f}, mean {returns.mean():.1f}"
     assert readme_row("sha256") == f"`{loaded.origin['sha256']}`"
     assert readme_row("environment").startswith(str(loaded.env_id))
-    assert loaded.reference_returns == D4RL_RETURNS["HalfCheetah"]
+    assert loaded.reference_returns == REFERENCE_RETURNS["HalfCheetah"]
 
 
 def test_it_is_what_the_documented_command_records(loaded):

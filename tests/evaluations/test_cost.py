@@ -10,8 +10,9 @@ from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.datasets.transitions import write_dataset
 from obdistill.evaluations import cost
-from obdistill.evaluations.stage import BcSettings
-from obdistill.synsets.stage import DistillSettings, distill
+from obdistill.policies.settings import BcSettings
+from obdistill.synsets.settings import DistillSettings
+from obdistill.synsets.stage import distill
 
 SETTINGS = cost.CostSettings(
     whole_data=BcSettings(architecture="mlp_2", optimizer="adam", learning_rate=1e-3, steps=7, batch_size=16),

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import yaml
@@ -41,15 +42,18 @@ def main():
 """
 
 
-def _snakemake(folder: Path, arguments: list[str], output: Path) -> None:
+def _snakemake(folder: Path, arguments: list[str], output: Path, source: Path) -> None:
     """Run Snakemake in this process, which is a fork of one that has imported everything already."""
     import snakemake.cli
 
-    import obdistill.experiment.workflow
+    import obdistill
 
     os.chdir(folder)
-    os.environ["PYTHONPATH"] = str(folder / "src")
-    obdistill.experiment.workflow.PACKAGE = (folder / "src/obdistill").resolve()
+    os.environ["PYTHONPATH"] = str(source)
+    package = (source / "obdistill").resolve()  # whose sources are the jobs' inputs
+    obdistill.__spec__ = spec_from_file_location(
+        "obdistill", package / "__init__.py", submodule_search_locations=[str(package)]
+    )
     with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -59,7 +63,7 @@ def _snakemake(folder: Path, arguments: list[str], output: Path) -> None:
 
 # starting Snakemake with all of torch takes seconds: do it once, and fork
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.workflow"])
+_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.jobs"])
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,12 @@ class WorkflowCopy:
         with (self.folder / file).open("a") as source:
             source.write("\n# a remark\n")
 
-    def snakemake(self, *arguments: str) -> Answer:
-        """Run Snakemake."""
+    def snakemake(self, *arguments: str, source: Path | None = None) -> Answer:
+        """Run Snakemake, with the package in the folder `source`; its own if left out."""
         output = self.folder / "answer.txt"
-        process = _forks.Process(target=_snakemake, args=(self.folder, list(arguments), output))
+        process = _forks.Process(
+            target=_snakemake, args=(self.folder, list(arguments), output, source or self.folder / "src")
+        )
         process.start()
         process.join(1800)
         process.kill()

@@ -27,7 +27,7 @@ from obdistill.datasets.transitions import read_dataset
 from obdistill.near_experts.networks import read_near_expert
 from obdistill.synsets.objectives import OBJECTIVES, WeightSettings
 from obdistill.synsets.synset import read_pairs
-from obdistill.experiment.workflow import Experiment
+from obdistill.experiment.jobs import Experiment
 from helpers.small import TASK, make_small_dataset
 
 assert Path(obd.__file__).is_relative_to(Path.cwd()), obd.__file__

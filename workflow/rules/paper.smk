@@ -25,7 +25,7 @@ rule gather:
 rule table:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),
-        code=[*sources("obdistill.paper.tables.make"), package_file("paper/numbers.csv")],
+        code=sources("obdistill.paper.tables.make", "obdistill.core.methods"),
     output:
         csv="results/paper/{table}.csv",
         metadata="results/paper/{table}.json",
@@ -81,7 +81,7 @@ rule figure_data:
 rule figure:
     input:
         data=rules.figure_data.output.csv,
-        code=sources("obdistill.paper.figures.make"),
+        code=sources("obdistill.paper.figures.make", "obdistill.core.methods"),
     output:
         png=report("results/paper/{figure}.png", **in_report("Figures", "{figure}", "png")),
         pdf=report("results/paper/{figure}.pdf", **in_report("Figures", "{figure}", "pdf")),
@@ -111,7 +111,7 @@ rule summary:
         table="results/paper/table_1.csv",
         tests="results/paper/variance.csv",
         curves="results/paper/figure_data/figure_1.csv",
-        code=sources("obdistill.paper.summary"),
+        code=sources("obdistill.paper.summary", "obdistill.core.methods"),
     output:
         curves="results/paper/learning_curves.csv",
         metadata="results/paper/learning_curves.json",
@@ -137,6 +137,7 @@ rule summary:
 rule tables:
     input:
         [paths(file, experiment.tables()) for file in rules.table.output],
+    localrule: True
     message:
         "All tables are there"
 
@@ -144,6 +145,7 @@ rule tables:
 rule figures:
     input:
         [paths(file, experiment.figures()) for file in [*rules.figure_data.output, *rules.figure.output]],
+    localrule: True
     message:
         "All figures are there"
 
@@ -154,5 +156,6 @@ rule paper:
         rules.tables.input,
         rules.figures.input,
         rules.summary.output,
+    localrule: True
     message:
         "All tables and figures are there"

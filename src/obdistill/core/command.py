@@ -3,7 +3,6 @@
 import functools
 import json
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,13 @@ from typing import Any
 import click
 import pydantic
 
-from obdistill.core import artifacts, lock, logs, settings
+from obdistill.core import artifacts, lock, logs
+from obdistill.core.declarations import describe
 from obdistill.core.errors import UserError
+from obdistill.core.parsing import assignments, merge, parse
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -54,7 +56,9 @@ checkpoint_option = click.option(
 )
 
 
-def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[[Callable[..., None]], click.Command]:
+def stage(
+    name: str, model: type[pydantic.BaseModel] | None = None, computes: bool = True
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a stage's command out of a function.
 
     The function receives its own options and, if `model` is given, ``settings``: an instance of it, built from
@@ -66,6 +70,8 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
         Name of the command.
     model : type, optional
         The stage's settings class; its keys are listed by ``--help``.
+    computes : bool
+        Whether the stage computes by torch, whose threads are set then.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -74,13 +80,16 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
             try:
                 logs.set_up(name, log)
                 lock.share()
-                if threads is not None and (torch := sys.modules.get("torch")):  # stages that compute import it
+                if threads is not None and computes:
+                    import torch  # here, for the stages that only read tables start in a fraction of the time
+
                     torch.set_num_threads(threads)
                 if model is not None:
                     options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
                 function(**options)
             except UserError as error:
-                logging.getLogger(__name__).error("error: %s", error)
+                for line in str(error).splitlines():
+                    logging.getLogger(__name__).error("error: %s", line)
                 raise SystemExit(2) from None
             except (OSError, MemoryError) as error:  # the machine's fault: full disk, no permission, no memory
                 logging.getLogger(__name__).error("error: %s", " ".join(str(error).split()) or "out of memory")
@@ -95,7 +104,7 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
             click.option(
                 "--set", "assignment", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated."
             )(command)
-            command.epilog = "\b\nSettings:\n" + "\n".join(f"  {line}" for line in settings.describe(model))
+            command.epilog = "\b\nSettings:\n" + "\n".join(f"  {line}" for line in describe(model))
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all cores).")(command)
         click.option("--log", type=FILE, help="Write the log to this file as well.")(command)
         return command
@@ -110,4 +119,4 @@ def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]
         raise UserError(f"--settings: is not JSON ({error})") from None
     if not isinstance(given, dict):
         raise UserError(f"--settings: holds {type(given).__name__}; a JSON object is needed")
-    return settings.parse(model, settings.merge(given, settings.assignments(texts)), "settings")
+    return parse(model, merge(given, assignments(texts)), "settings")

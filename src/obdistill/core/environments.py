@@ -11,13 +11,6 @@ import numpy as np
 
 from obdistill.core.errors import UserError
 
-# D4RL's reference returns (random, expert); the versions of an environment share them
-D4RL_RETURNS = {
-    "HalfCheetah": (-280.178953, 12135.0),
-    "Hopper": (-20.272305, 3234.3),
-    "Walker2d": (1.629008, 4592.3),
-}
-
 log = logging.getLogger(__name__)
 
 
@@ -66,8 +59,3 @@ def action_bounds(env: "gymnasium.Env[Any, Any]") -> tuple[np.ndarray, np.ndarra
     space = env.action_space
     assert isinstance(space, gymnasium.spaces.Box)
     return space.low, space.high
-
-
-def reference_returns(env_id: str) -> tuple[float, float] | None:
-    """Return D4RL's (random, expert) returns of an environment, None where D4RL has none."""
-    return D4RL_RETURNS.get(env_id.rpartition("/")[2].split("-")[0])

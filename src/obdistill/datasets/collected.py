@@ -1,25 +1,14 @@
 """Datasets of an own collection: a level out of what ``obd collect`` has made."""
 
+import dataclasses
 import re
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.datasets import minari as minari_source
-from obdistill.datasets.source import Level, Loaded, SourceSettings
-
-COLLECTION_FILE = "collection.json"
-
-
-class CollectedSettings(SourceSettings):
-    """A level of an own collection."""
-
-    source: Literal["collect"] = Field(description="A dataset of an own collection.")
-    collection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="Name of the collection in the configuration.")
-    level: Level = Field(description="Which of its datasets.")
+from obdistill.datasets.settings import MINARI_ID, CollectedSettings
+from obdistill.datasets.source import COLLECTION_FILE, Loaded
 
 
 def load(settings: CollectedSettings, folder: Path) -> Loaded:
@@ -34,10 +23,13 @@ def load(settings: CollectedSettings, folder: Path) -> Loaded:
     levels = artifacts.read_json(path).get("levels", {})
     if settings.level not in levels:
         raise UserError(f"level: {settings.level!r}: not in {path}; it has: {', '.join(levels) or 'none'}")
-    name, sha256 = (str(levels[settings.level].get(key)) for key in ("dataset_id", "sha256"))
-    if not re.match(minari_source.ID, name):
+    facts = levels[settings.level]
+    name = str(facts.get("dataset_id") if isinstance(facts, dict) else facts)
+    if not re.match(MINARI_ID, name):
         raise UserError(f"{path}: {name!r} is no Minari id")
-    loaded = minari_source.read(folder / name, name)
-    if loaded.origin["sha256"] != sha256:
-        raise UserError(f"{folder / name}: damaged: its sha256 is not the one in {path.name}; collect it again")
-    return loaded
+    loaded = minari_source.read(folder / name, name, settings.env_id)
+    for key in ("sha256", "metadata_sha256"):
+        # collections of older versions have no metadata_sha256
+        if (key in facts or key == "sha256") and loaded.origin[key] != facts.get(key):
+            raise UserError(f"{folder / name}: damaged: its {key} is not the one in {path.name}; collect it again")
+    return dataclasses.replace(loaded, verified=True)

@@ -9,10 +9,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from obdistill.core import artifacts
-from obdistill.experiment.workflow import Experiment
+from obdistill.core.parsing import write_yaml
+from obdistill.experiment.jobs import Experiment
 
 PAPER = Path("results/paper")
 
@@ -82,8 +81,7 @@ class Record:
 
     def settings(self) -> str:
         """Return the whole configuration as YAML, defaults filled in."""
-        text: str = yaml.safe_dump(self.experiment.config.model_dump(mode="json"), sort_keys=False, width=100)
-        return text.rstrip()
+        return write_yaml(self.experiment.config.model_dump(mode="json")).rstrip()
 
     def jobs(self) -> str:
         """Count the jobs of each rule."""

@@ -8,43 +8,25 @@ Shape letters: B states, K actions per state, A action dimension, C critics.
 """
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from obdistill.near_experts.networks import linear_layers
+from obdistill.near_experts.settings import CalQlSettings
 from obdistill.near_experts.training import (
     Batch,
     Learner,
-    TrainingSettings,
-    Widths,
     adam,
-    follow,
     minimize,
+    polyak_update,
     squared_error,
 )
 
 LOG_STD_START = -1.0
 LOG_STD_RANGE = (-20.0, 2.0)
 MULTIPLIER_LIMIT = 1e6
-
-
-class CalQlSettings(TrainingSettings):
-    """Settings of Cal-QL."""
-
-    algorithm: Literal["cal_ql"]
-    actor_learning_rate: float = Field(3e-5, gt=0, description="Adam's learning rate of the actor and the entropy")
-    actor_hidden_widths: Widths = Field((256, 256, 256), description="hidden widths of the actor")
-    conservative_weight: float = Field(10.0, ge=0, description="weight of the conservative term (CQL's alpha)")
-    sampled_actions: int = Field(10, ge=1, description="actions per state: random, of the policy, of the policy at s'")
-    temperature: float = Field(1.0, gt=0, description="temperature of the conservative term's soft maximum")
-    calibration: bool = Field(True, description="hold policy values above the data's returns; false: plain CQL")
-    target_gap: float | None = Field(
-        None, description="let a Lagrange multiplier hold the conservative term at this value; null: none"
-    )
 
 
 class CalQl(Learner):
@@ -70,7 +52,7 @@ class CalQl(Learner):
             next_output = self.actor(batch.next_states)
             next_actions, _ = self._sample(next_output)  # (B, A)
             next_values = self.target_critics(batch.next_states, next_actions).amin(0)  # (B,)
-            targets = batch.bootstrapped(next_values, settings.discount)
+            targets = batch.td_target(next_values, settings.discount)
             actions, log_densities = self._other_actions(output, next_output)  # (B, 3K, A), (B, 3K)
 
         new_actions, log_density = self._sample(output)  # (B, A), (B,)
@@ -92,7 +74,7 @@ class CalQl(Learner):
         error = squared_error(data_values, targets)
         critic_loss = error + weight * gap.sum()
         minimize(critic_loss, self.critic_optimizer)
-        follow(self.target_critics, self.critics, settings.target_rate)
+        polyak_update(self.target_critics, self.critics, settings.target_rate)
         return {
             "critic_error": error,
             "conservative_gap": gap.mean(),

@@ -4,30 +4,13 @@ Kostrikov, Nair and Levine, arXiv 2110.06169. The policy is deterministic: with 
 log-likelihood of a Gaussian is a weighted squared error. Initial weights are orthogonal, as for all algorithms here.
 """
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from obdistill.core.seeding import torch_generator
-from obdistill.near_experts.networks import initialize, mlp
-from obdistill.near_experts.training import Batch, Learner, TrainingSettings, adam, follow, minimize, squared_error
-
-
-class IqlSettings(TrainingSettings):
-    """Settings of IQL; the defaults are the paper's for the MuJoCo tasks."""
-
-    algorithm: Literal["iql"]
-    reward_scale: float | None = Field(
-        None, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
-    )
-    actor_schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="the actor's learning rate over the steps; cosine ends at 0"
-    )
-    expectile: float = Field(0.7, gt=0, lt=1, description="expectile of the state value; 0.5 is the mean")
-    inverse_temperature: float = Field(3.0, ge=0, description="advantages are multiplied by it (the paper's beta)")
-    weight_limit: float = Field(100.0, gt=0, description="largest weight of a transition in the actor's loss")
+from obdistill.near_experts.networks import mlp, orthogonal_
+from obdistill.near_experts.settings import IqlSettings
+from obdistill.near_experts.training import Batch, Learner, adam, minimize, polyak_update, squared_error
 
 
 class Iql(Learner):
@@ -37,14 +20,14 @@ class Iql(Learner):
         super().__init__(settings, state_dim, action_dim, device)
         self.settings = settings
         generator = torch_generator(settings.seed, "near_expert", "value initialisation")
-        self.value = initialize(mlp((state_dim, *settings.critic_hidden_widths, 1)), generator).to(device)
+        self.value = orthogonal_(mlp((state_dim, *settings.critic_hidden_widths, 1)), generator).to(device)
         self.value_optimizer = adam(self.value.parameters(), settings.critic_learning_rate)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the state value, the critics, the targets and the actor."""
         settings = self.settings
         with torch.no_grad():
-            targets = batch.bootstrapped(self.value(batch.next_states).squeeze(-1), settings.discount)  # (B,)
+            targets = batch.td_target(self.value(batch.next_states).squeeze(-1), settings.discount)  # (B,)
             data_values = self.target_critics(batch.states, batch.actions).amin(0)  # (B,)
         advantages = data_values - self.value(batch.states).squeeze(-1)  # (B,)
         value_loss = expectile_loss(advantages, settings.expectile)
@@ -52,7 +35,7 @@ class Iql(Learner):
 
         critic_loss = squared_error(self.critics(batch.states, batch.actions), targets)
         minimize(critic_loss, self.critic_optimizer)
-        follow(self.target_critics, self.critics, settings.target_rate)
+        polyak_update(self.target_critics, self.critics, settings.target_rate)
 
         weights = advantage_weights(advantages.detach(), settings.inverse_temperature, settings.weight_limit)  # (B,)
         errors = (self.actor(batch.states).tanh() - batch.actions).square().sum(-1)  # (B,)

@@ -2,32 +2,24 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
-
-import click
-import pydantic
-from pydantic import Field
+from typing import Any
 
 from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
-from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.datasets.transitions import Dataset, read_dataset
-from obdistill.near_experts.cal_ql import CalQl, CalQlSettings
-from obdistill.near_experts.corl import ImportSettings, import_near_expert
-from obdistill.near_experts.iql import Iql, IqlSettings
-from obdistill.near_experts.networks import NearExpert, scale_output, write_near_expert
-from obdistill.near_experts.td3_bc import Td3Bc, Td3BcSettings
-from obdistill.near_experts.training import Learner, TrainingSettings, as_batch, scale_of_returns, train
+from obdistill.near_experts.cal_ql import CalQl
+from obdistill.near_experts.corl import import_near_expert, input_files
+from obdistill.near_experts.iql import Iql
+from obdistill.near_experts.near_expert import NearExpert, write_near_expert
+from obdistill.near_experts.networks import scale_output
+from obdistill.near_experts.settings import ImportSettings, NearExpertSettings, TrainingSettings
+from obdistill.near_experts.td3_bc import Td3Bc
+from obdistill.near_experts.training import Learner, as_batch, scale_of_returns, train
 
 log = logging.getLogger(__name__)
 
-AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | ImportSettings
-# the place to add an algorithm: its settings above, its learner here
+# the place to add an algorithm: its learner here, its settings in `near_experts.settings`
 LEARNERS: dict[str, Any] = {"cal_ql": CalQl, "iql": Iql, "td3_bc": Td3Bc}
-
-
-class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="algorithm")]]):
-    """Settings of the near-expert: one algorithm and what it takes."""
 
 
 def make_near_expert(
@@ -63,11 +55,10 @@ def make_near_expert(
     read = artifacts.inputs(dataset=dataset_path)
     checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
-    transitions = 0
+    transitions, statistics = 0, "dataset"
     if isinstance(chosen, ImportSettings):
-        near_expert = import_near_expert(dataset, chosen)
-        read |= artifacts.inputs(checkpoint=Path(chosen.checkpoint))
-        read |= artifacts.inputs(statistics=Path(chosen.statistics.file)) if chosen.statistics else {}
+        near_expert, statistics = import_near_expert(dataset, chosen)
+        read |= artifacts.inputs(**input_files(chosen))
     else:
         identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": artifacts.versions()}
         checkpoint = Checkpoint(out, {**identity, "device": device}, checkpoint_minutes)
@@ -81,6 +72,7 @@ def make_near_expert(
             "settings": chosen.model_dump(mode="json"),
             "transitions": transitions,
             "inputs": read,
+            "statistics": statistics,
             "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
         },
     )
@@ -100,13 +92,3 @@ def train_near_expert(
     for critic in learner.critics:
         scale_output(critic, 1 / scale)
     return NearExpert(dataset.task, dataset.normalizer, learner.actor.cpu(), learner.critics.cpu()), report
-
-
-@stage("near-expert", NearExpertSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@out_option(".safetensors", "Near-expert to write (.safetensors).")
-@device_option
-@checkpoint_option
-def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str, checkpoint_minutes: float) -> None:
-    """Train or import a near-expert policy and its critics."""
-    make_near_expert(dataset, settings, out, device, checkpoint_minutes)

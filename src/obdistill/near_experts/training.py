@@ -9,11 +9,11 @@ import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
-from pydantic import Field
+from scipy.signal import lfilter
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -22,34 +22,13 @@ from obdistill.core import logs
 from obdistill.core.checkpoints import Checkpoint, Part
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import torch_generator
-from obdistill.core.settings import Settings
 from obdistill.datasets.transitions import Dataset
-from obdistill.near_experts.networks import Critics, initialize, mlp
+from obdistill.near_experts.networks import Critics, mlp, orthogonal_
+from obdistill.near_experts.settings import TrainingSettings
+from obdistill.policies.optimizers import cosine, scale_learning_rate
 
 STEPS_BETWEEN_REPORTS = 20
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 log = logging.getLogger(__name__)
-
-
-class TrainingSettings(Settings):
-    """Settings that every offline-RL algorithm has."""
-
-    algorithm: str
-    seed: int = Field(0, ge=0, description="seed of initialization, batches and sampled actions")
-    steps: int = Field(1_000_000, ge=1, description="gradient steps")
-    batch_size: int = Field(256, ge=1, description="transitions per step")
-    discount: float = Field(0.99, ge=0, lt=1, description="discount factor gamma")
-    reward_scale: float | None = Field(
-        1.0, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
-    )
-    target_rate: float = Field(5e-3, gt=0, le=1, description="rate at which target networks follow, per update")
-    actor_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the actor")
-    actor_schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="the actor's learning rate over the steps; cosine ends at 0"
-    )
-    critic_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the critics")
-    actor_hidden_widths: Widths = Field((256, 256), description="hidden widths of the actor")
-    critic_hidden_widths: Widths = Field((256, 256), description="hidden widths of each of the two critics")
 
 
 @dataclass(frozen=True)
@@ -64,7 +43,7 @@ class Batch:
         Actions in [-1, 1].
     rewards : Tensor of shape (B,)
         Scaled rewards.
-    continues : Tensor of shape (B,)
+    not_done : Tensor of shape (B,)
         0 where the episode terminated, else 1; 1 where it was truncated, for its next state has a value.
     returns : Tensor of shape (B,)
         Discounted Monte-Carlo returns of the scaled rewards, see `discounted_returns`.
@@ -74,7 +53,7 @@ class Batch:
     actions: Tensor
     rewards: Tensor
     next_states: Tensor
-    continues: Tensor
+    not_done: Tensor
     returns: Tensor
 
     def __len__(self) -> int:
@@ -89,9 +68,9 @@ class Batch:
         """Return the same transitions on a device."""
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
-    def bootstrapped(self, next_values: Tensor, discount: float) -> Tensor:
+    def td_target(self, next_values: Tensor, discount: float) -> Tensor:
         """Return r + gamma q(s', a'), without the second term after a terminal state: (B,)."""
-        return self.rewards + discount * self.continues * next_values
+        return self.rewards + discount * self.not_done * next_values
 
 
 def discounted_returns(rewards: np.ndarray, episode: np.ndarray, discount: float) -> np.ndarray:
@@ -114,8 +93,6 @@ def discounted_returns(rewards: np.ndarray, episode: np.ndarray, discount: float
     ndarray of shape (n_transitions,), float64
         Monte-Carlo returns.
     """
-    from scipy.signal import lfilter  # here, for Snakemake imports this module at every start
-
     starts = np.flatnonzero(np.diff(episode)) + 1
     # a first-order filter, run backwards: out[t] = r[t] + discount * out[t + 1]
     pieces = [
@@ -134,7 +111,7 @@ def as_batch(dataset: Dataset, discount: float, reward_scale: float) -> Batch:
         actions=normalizer.actions(transitions.actions),
         rewards=torch.from_numpy(rewards),
         next_states=normalizer.states(transitions.next_observations),
-        continues=torch.from_numpy((~transitions.terminated).astype(np.float32)),
+        not_done=torch.from_numpy((~transitions.terminated).astype(np.float32)),
         returns=torch.from_numpy(returns.astype(np.float32)),
     )
 
@@ -177,10 +154,10 @@ class Learner(abc.ABC):
         self.batches = torch_generator(settings.seed, "near_expert", "batches")
         self.noise = torch_generator(settings.seed, "near_expert", "noise", device=device)
         generator = torch_generator(settings.seed, "near_expert", "initialisation")
-        actor_hidden_widths = (state_dim, *settings.actor_hidden_widths, self.outputs_per_action * action_dim)
-        critic_hidden_widths = (state_dim + action_dim, *settings.critic_hidden_widths, 1)
-        self.actor = initialize(mlp(actor_hidden_widths), generator).to(device)
-        self.critics = Critics(initialize(mlp(critic_hidden_widths), generator) for _ in range(2)).to(device)
+        actor_widths = (state_dim, *settings.actor_hidden_widths, self.outputs_per_action * action_dim)
+        critic_widths = (state_dim + action_dim, *settings.critic_hidden_widths, 1)
+        self.actor = orthogonal_(mlp(actor_widths), generator).to(device)
+        self.critics = Critics(orthogonal_(mlp(critic_widths), generator) for _ in range(2)).to(device)
         self.target_critics = copy.deepcopy(self.critics)
         self.actor_optimizer = adam(self.actor.parameters(), settings.actor_learning_rate)
         self.critic_optimizer = adam(self.critics.parameters(), settings.critic_learning_rate)
@@ -206,7 +183,7 @@ def minimize(loss: Tensor, optimizer: Optimizer) -> None:
     optimizer.step()
 
 
-def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
+def polyak_update(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Move the target's parameters by `rate` of the way to the source's."""
     get_ema_multi_avg_fn(1 - rate)(list(target.parameters()), list(source.parameters()), None)
 
@@ -214,13 +191,6 @@ def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
 def squared_error(values: Tensor, targets: Tensor) -> Tensor:
     """Return the critics' loss, the mean squared error summed over critics: (C, B), (B,) -> scalar."""
     return (values - targets).square().mean(-1).sum()
-
-
-def actor_learning_rate(settings: TrainingSettings, steps_done: int) -> float:
-    """Return the actor's learning rate for the next step."""
-    if settings.actor_schedule == "constant":
-        return settings.actor_learning_rate
-    return settings.actor_learning_rate * (1 + math.cos(math.pi * steps_done / settings.steps)) / 2
 
 
 def train(
@@ -254,8 +224,8 @@ def train(
         checkpoint.restore(learner)
     with logs.progress(settings.steps, settings.algorithm, initial=learner.step) as meter:
         for step in range(learner.step + 1, settings.steps + 1):
-            for group in learner.actor_optimizer.param_groups:
-                group["lr"] = actor_learning_rate(settings, step - 1)
+            factor = cosine(step - 1, settings.steps) if settings.actor_schedule == "cosine" else 1.0
+            scale_learning_rate(learner.actor_optimizer, factor)
             report = learner.update(data.draw(settings.batch_size, learner.batches))
             learner.step = step
             # one transfer for all of them

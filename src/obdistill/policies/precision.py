@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
-Precision = Literal["auto", "float32", "reduced"]
+from obdistill.policies.settings import Precision
 
 
 def resolve(precision: Precision, device: str) -> Precision:

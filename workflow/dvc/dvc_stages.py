@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
-from obdistill.experiment.workflow import sources
+from obdistill.core.sources import sources
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = """\
-# Written by `make dvc-yaml` from workflow/dvc_stages.py: change that.
+# Written by `make dvc-yaml` from workflow/dvc/dvc_stages.py: change that.
 #
 # The results as DVC keeps them: one stage per stage of the workflow, each run by Snakemake, which knows what is up to
 # date inside it. `persist: true` leaves the old results in place for it to compare; DVC would delete them first.
@@ -19,9 +19,11 @@ GRID = ["tasks", "methods", "variants", "sizes", "size_study", "seeds", "random_
 # every stage's jobs are made by these: an edit runs Snakemake, which then decides
 WORKFLOW = [
     "Snakefile",
+    "workflow/Snakefile",
     "workflow/rules/common.smk",
+    "src/obdistill/core/sources.py",
     "src/obdistill/experiment/config.py",
-    "src/obdistill/experiment/workflow.py",
+    "src/obdistill/experiment/jobs.py",
 ]
 
 # stage: what it makes, sections of config.yaml, rule files, modules, results and other files it reads
@@ -58,8 +60,8 @@ STAGES = {
         "tables, figures and a summary of them",
         [*GRID, "protocols", "whole_data", "cost_repeats", "report"],
         ["paper", "report"],
-        ["paper.tables.score_tables", "paper.figures.figures", "paper.summary"],
-        ["src/obdistill/paper/numbers.csv", "results/evaluations", "results/synsets"],
+        ["paper.gather", "paper.tables.make", "paper.figure_data.make", "paper.figures.make", "paper.summary"],
+        ["results/evaluations", "results/synsets"],
     ),
 }
 CURVES = "results/paper/learning_curves.csv"

@@ -1,107 +1,35 @@
-"""What the Snakefile asks Python: which jobs there are, each job's settings, and the source files of each stage.
+"""What the Snakefile asks Python: which jobs there are, each job's settings and the files it reads.
 
 Snakemake reruns a job when one of its inputs or parameters changes. So that it reruns the right ones, a stage's source
 files are inputs of its rule, and a job's parameter is the canonical text of the settings it uses, and of no others.
 """
 
-import ast
 import functools
 import json
 import os
-import typing
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import pydantic
-import yaml
 
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
-from obdistill.core.settings import load_yaml, merge
-from obdistill.datasets.collected import CollectedSettings
-from obdistill.datasets.d4rl import BUILT_IN, D4rlSettings
-from obdistill.datasets.minari import MinariSettings
-from obdistill.datasets.stage import DatasetSettings
-from obdistill.evaluations.cost import CostSettings
-from obdistill.experiment.config import STANDARD, Config
-from obdistill.near_experts.corl import ImportSettings
-from obdistill.near_experts.stage import NearExpertSettings
+from obdistill.core.parsing import load_yaml, merge, read_yaml
+from obdistill.core.sources import sources
+from obdistill.datasets.d4rl_facts import BUILT_IN
+from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
+from obdistill.evaluations.settings import CostSettings
+from obdistill.experiment.config import Config
+from obdistill.experiment.settings import STANDARD
+from obdistill.near_experts.settings import ImportSettings, NearExpertSettings
 from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS, Selection
-from obdistill.synsets.stage import RANDOM
+from obdistill.synsets.settings import RANDOM
 
 Job = dict[str, str | int]
 SUMMARIZED = ("table_1", "variance")  # tables that the summary is made from, whether or not they are chosen
 DRAWING = {"columns", "dpi"}  # settings of figures that change no number
-PACKAGE = Path(__file__).resolve().parents[1]
-
-
-def sources(module: str, without: Collection[str] = (), package: Path | None = None) -> list[str]:
-    """List the files of this package that a module needs, itself included.
-
-    Import statements are read, nothing is imported: ``import`` and ``from ... import`` anywhere in a file count, names
-    put together at run time do not.
-
-    Parameters
-    ----------
-    module : str
-        Dotted name, e.g. ``obdistill.synsets.stage``.
-    without : collection of str
-        Modules that `module` imports but does not use in this case. They count if another file imports them.
-    package : Path, optional
-        Folder of the package; this one if left out.
-
-    Returns
-    -------
-    list of str
-        Paths relative to the working directory, sorted.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If the package has no such module.
-    """
-    package = package or PACKAGE
-    start = _file(module, package)
-    if start is None:
-        raise ModuleNotFoundError(f"no module {module} in {package}", name=module)
-    unused = {_file(name, package) for name in without}
-    found: set[Path] = set()
-    waiting = set(_files_on_the_way(module, package))
-    while waiting:
-        file = waiting.pop()
-        found.add(file)
-        imported = {other for name in _imported(file, package) for other in _files_on_the_way(name, package)}
-        waiting |= imported - found - (unused if file == start else set())
-    return sorted(os.path.relpath(file) for file in found)
-
-
-def _files_on_the_way(module: str, package: Path) -> list[Path]:
-    """List the files that importing a dotted name runs: the packages on the way, and the module if it is one."""
-    parts = module.split(".")
-    files = [_file(".".join(parts[: end + 1]), package) for end in range(len(parts))]
-    return [file for file in files if file is not None]
-
-
-def _file(module: str, package: Path) -> Path | None:
-    base = package.parent.joinpath(*module.split("."))
-    return next((file for file in (base / "__init__.py", base.with_suffix(".py")) if file.is_file()), None)
-
-
-@functools.cache
-def _imported(file: Path, package: Path) -> frozenset[str]:
-    """Collect the dotted names of this package that a file imports; a name may be an attribute of a module."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_bytes(), file)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = file.relative_to(package.parent).parts[: -node.level] if node.level else ()
-            origin = ".".join([*above, *filter(None, [node.module])])
-            names |= {f"{origin}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in names if name.split(".")[0] == package.name)
 
 
 def canonical(settings: pydantic.BaseModel, exclude: Collection[str] = ()) -> str:
@@ -118,8 +46,8 @@ def typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
+        read = read_yaml(value)
+    except ValueError:
         return value  # a pattern such as *_replay
     return read if read is None or isinstance(read, bool | int | float) else value
 
@@ -153,8 +81,12 @@ class Experiment:
         layers = {os.path.relpath(file): load_yaml(Path(os.path.relpath(file))) for file in files}
         if command_line:
             layers["--config"] = typed(command_line)
-        source = ", ".join(layers)
-        experiment = cls(Config.parse(functools.reduce(merge, layers.values()), source))
+        return cls.given(functools.reduce(merge, layers.values()), ", ".join(layers))
+
+    @classmethod
+    def given(cls, data: Mapping[str, Any], source: str = "config") -> "Experiment":
+        """Check a configuration that has been read already; `source` names it in messages."""
+        experiment = cls(Config.parse(data, source))
         experiment.check_report(source)
         return experiment
 
@@ -330,7 +262,7 @@ class Experiment:
 
     def dataset_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the dataset stage, other readers than the task's left out."""
-        return _sources_of_variant("obdistill.datasets.stage", self.config.tasks[wildcards.task].dataset)
+        return sources("obdistill.datasets.stage", chosen=self.config.tasks[wildcards.task].dataset.root.source)
 
     def near_expert_settings(self, wildcards: Any) -> str:
         """Return the settings of a task's near-expert."""
@@ -345,7 +277,7 @@ class Experiment:
 
     def near_expert_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the near-expert stage, other algorithms than the task's left out."""
-        return _sources_of_variant("obdistill.near_experts.stage", self._near_expert(wildcards.task))
+        return sources("obdistill.near_experts.stage", chosen=self._near_expert(wildcards.task).root.algorithm)
 
     def near_expert_evaluation_settings(self, wildcards: Any) -> str:
         """Return the settings of a near-expert's evaluation."""
@@ -394,9 +326,8 @@ class Experiment:
 
     def figure_data_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the numbers that a figure is drawn from; only poses need those of synsets."""
-        reads = FIGURE_SELECTIONS[wildcards.figure].reads
-        without = set() if reads == "synsets" else {"obdistill.paper.figure_data.poses"}
-        return sources("obdistill.paper.figure_data.make", without=without)
+        modules = "obdistill.paper.figure_data.make", "obdistill.core.methods"
+        return sources(*modules, chosen=FIGURE_SELECTIONS[wildcards.figure].reads)
 
     def figure_settings(self, wildcards: Any) -> str:
         """Return the settings of drawing a figure."""
@@ -413,28 +344,3 @@ class Experiment:
         near_expert = self.config.tasks[task].near_expert
         assert near_expert is not None, "only tasks with a near-expert have these jobs"
         return near_expert
-
-
-def _sources_of_variant(stage: str, settings: DatasetSettings | NearExpertSettings) -> list[str]:
-    """List the sources of a stage without the modules of the variants that are not chosen.
-
-    Each variant's settings class stands in the variant's own module.
-    """
-    variants = typing.get_args(type(settings).model_fields["root"].annotation)
-    chosen = type(settings.root).__module__
-    return sources(stage, without={variant.__module__ for variant in variants} - {chosen, stage})
-
-
-def package_file(name: str) -> str:
-    """Return the path of a file of the package that is no module, relative to the working directory."""
-    return os.path.relpath(PACKAGE / name)
-
-
-@click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("config", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
-def command(config: tuple[Path, ...]) -> None:
-    """Check a configuration (default: config.yaml; files are laid over one another) and count its jobs."""
-    config = config or (Path("config.yaml"),)
-    counts = Experiment.load(config).counts()
-    jobs = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
-    click.echo(f"OK: {', '.join(map(str, config))}: {sum(counts.values())} jobs: {jobs}")

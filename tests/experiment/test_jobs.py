@@ -1,8 +1,6 @@
-"""The jobs of an experiment and the sources of a stage, without Snakemake."""
+"""The jobs of an experiment, without Snakemake."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,89 +9,7 @@ import yaml
 
 from obdistill.core.errors import UserError
 from obdistill.experiment.config import Config
-from obdistill.experiment.workflow import PACKAGE, Experiment, canonical, sources, typed
-
-FILES = {
-    "__init__.py": "",
-    "errors.py": "",
-    "far/__init__.py": "from package import errors",
-    "far/deep.py": "import os\nfrom . import beside\nfrom ..errors import Error",
-    "far/beside.py": "from package.other import something",
-    "other.py": "def late():\n    import package.late\n",
-    "late.py": "from package.far import *",
-    "unused.py": "from package import stage",
-    "variant_a.py": "import package.late",
-    "variant_b.py": "from package import variant_a",
-    "stage.py": "from package import variant_a, variant_b",
-}
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    folder = tmp_path / "src/package"
-    for name, text in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    monkeypatch.chdir(tmp_path)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("module", "without", "expected"),
-    [
-        ("package.errors", [], ["__init__", "errors"]),
-        # packages on the way, relative imports, imports inside functions, star imports
-        ("package.far.deep", [], ["__init__", "errors", "far/__init__", "far/beside", "far/deep", "late", "other"]),
-        ("package.far", [], ["__init__", "errors", "far/__init__"]),
-        ("package.stage", ["package.variant_b"], ["__init__", "errors", "far/__init__", "late", "stage", "variant_a"]),
-        # left out by the stage, but the other variant needs it
-        (
-            "package.stage",
-            ["package.variant_a"],
-            ["__init__", "errors", "far/__init__", "late", "stage", "variant_a", "variant_b"],
-        ),
-    ],
-)
-def test_sources(package, module, without, expected):
-    assert sources(module, without, package) == [f"src/package/{name}.py" for name in expected]
-
-
-def test_sources_of_an_unknown_module(package):
-    with pytest.raises(ModuleNotFoundError, match=r"package\.nowhere"):
-        sources("package.nowhere", package=package)
-
-
-def test_sources_are_what_python_imports():
-    """Every file of the package that importing the workflow loads is found: it imports all stages."""
-    code = "import sys; import obdistill.experiment.workflow as w; print(*["
-    code += "m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'obdistill'])"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    found = {str(Path(file).resolve()) for file in sources("obdistill.experiment.workflow")}
-    assert len(loaded) > 20
-    assert found >= set(loaded)
-
-
-def test_the_workflow_starts_without_statistics_packages():
-    code = "import sys, obdistill.experiment.workflow; "
-    code += "print({'scipy.stats', 'scipy.signal', 'statsmodels'} & set(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded == "set()\n"
-
-
-@pytest.mark.parametrize("module", ["tables", "figures", "summary"])
-def test_tables_and_figures_start_without_what_computes(module):
-    """Each is a process of its own: torch alone takes longer to start than most of them take."""
-    code = f"import sys, obd.{module}; print({{'torch', 'mujoco', 'scipy.stats', 'statsmodels'}} & set(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded == "set()\n"
-
-
-def test_no_stage_depends_on_the_workflow():
-    """Else each change of the configuration's code would rerun everything."""
-    stages = ("datasets.collect", "datasets.stage", "near_experts.stage", "near_experts.card")
-    for stage in (*stages, "distill", "evaluate", "cost", "tables", "figures"):
-        names = {Path(file).name for file in sources(f"obd.{stage}")}
-        assert not {"cli.py", "config.py", "workflow.py"} & names
+from obdistill.experiment.jobs import Experiment, canonical, typed
 
 
 def test_command_line_values_are_read_as_yaml():
@@ -324,9 +240,5 @@ def test_later_files_and_the_command_line_are_laid_over(tmp_path, monkeypatch):
         Path(name).write_text(yaml.safe_dump(data))
     config = Experiment.load(["a.yaml", tmp_path / "b.yaml"], {"sizes": ["16"], "distill": {"steps": "800"}}).config
     assert (config.seeds, config.sizes, config.distill.steps) == ((1,), (16,), 800)
-    with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml, --config: seeds: 3: should be a valid array$"):
+    with pytest.raises(UserError, match=r"^a\.yaml, b\.yaml, --config: seeds: 3: should be a list$"):
         Experiment.load(["a.yaml", "b.yaml"], {"seeds": 3})
-
-
-def test_the_package_is_found():
-    assert (PACKAGE / "workflow.py").is_file()

@@ -328,7 +328,8 @@ class Experiment:
 
     def figure_data_code(self, wildcards: Any) -> list[str]:
         """Return the sources of the numbers that a figure is drawn from; only poses need those of synsets."""
-        return sources("obdistill.paper.figure_data.make", chosen=FIGURE_SELECTIONS[wildcards.figure].reads)
+        modules = "obdistill.paper.figure_data.make", "obdistill.core.methods"
+        return sources(*modules, chosen=FIGURE_SELECTIONS[wildcards.figure].reads)
 
     def figure_settings(self, wildcards: Any) -> str:
         """Return the settings of drawing a figure."""

@@ -53,6 +53,11 @@ class Artifact:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
+    def read(cls, path: Path, metadata: Mapping[str, Any]) -> "Artifact":
+        """Take the hash from metadata that `read_metadata` and its like have checked."""
+        return cls(path, metadata["sha256"], metadata)
+
+    @classmethod
     def foreign(cls, path: Path) -> "Artifact":
         """Describe a file that no stage has made; it is read here."""
         return cls(path, sha256(path))
@@ -88,9 +93,7 @@ def sidecar(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def write_artifact(
-    path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[str, Any], threads: int | None = None
-) -> None:
+def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[str, Any]) -> None:
     """Write an artifact and its sidecar, which tells the hash of the very bytes that were written.
 
     Parameters
@@ -100,10 +103,9 @@ def write_artifact(
     data : dict of ndarray, or DataFrame
         What to write. Floats of a table are written with 6 significant digits.
     metadata : mapping
-        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and
-        ``metadata_sha256``, of all the others.
-    threads : int, optional
-        CPU threads that computed it; it stands with the versions, for it decides the last bits too.
+        Plain data: ``kind`` first of all, settings, seeds, facts. ``threads``, the CPU threads of what torch computed,
+        goes to ``versions``, for it decides the last bits too. These, ``sha256``, and ``metadata_sha256``, of all the
+        others, are added here.
 
     Raises
     ------
@@ -124,7 +126,8 @@ def write_artifact(
         replacing(path) as of_data,  # renamed first
     ):
         writers[path.suffix](data, of_data)
-        facts = {**metadata, "file": path.name, "sha256": sha256(of_data), "versions": versions(threads)}
+        facts = {**metadata, "file": path.name, "sha256": sha256(of_data)}
+        facts["versions"] = versions(facts.pop("threads", None))
         of_sidecar.write_text(as_json({**facts, "metadata_sha256": _hash_of(facts)}), encoding="utf-8")
 
 

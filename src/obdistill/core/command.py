@@ -1,20 +1,32 @@
 """What every stage's command shares: settings, log file and thread count as options."""
 
+import contextlib
 import functools
 import json
 import logging
-import sys
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pydantic
 
-from obdistill.core import artifacts, lock, logs, settings
-from obdistill.core.errors import UserError
+from obdistill.core import lock, logs, outputs, settings, termination
+from obdistill.core.atomic import check_writable
+from obdistill.core.errors import UserError, out_of_memory
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+
+class UserPath(click.Path):
+    """A path as people write it: ``~`` is the home folder, where the shell has left it as it is."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Expand it."""
+        return super().convert(os.path.expanduser(value), parameter, context)
+
+
+FILE = UserPath(path_type=Path, dir_okay=False)
+FOLDER = UserPath(path_type=Path, file_okay=False)
 
 
 def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -36,7 +48,7 @@ def out_option(suffix: str, text: str) -> Callable[[Callable[..., None]], Callab
     def check(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
         if out.suffix != suffix:
             raise click.BadParameter(f"{str(out)!r} ends in {out.suffix or 'nothing'!r}; {suffix} is needed")
-        artifacts.check_writable(out)
+        check_writable(out)
         return out
 
     return click.option("--out", type=FILE, required=True, callback=check, help=text)
@@ -54,7 +66,9 @@ checkpoint_option = click.option(
 )
 
 
-def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[[Callable[..., None]], click.Command]:
+def stage(
+    name: str, model: type[pydantic.BaseModel] | None = None, computes: bool = True
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a stage's command out of a function.
 
     The function receives its own options and, if `model` is given, ``settings``: an instance of it, built from
@@ -66,28 +80,34 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
         Name of the command.
     model : type, optional
         The stage's settings class; its keys are listed by ``--help``.
+    computes : bool
+        Whether the stage computes by torch, whose threads are set then.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(log: Path | None, threads: int | None, **options: Any) -> None:
-            try:
-                logs.set_up(name, log)
-                lock.share()
-                if threads is not None and (torch := sys.modules.get("torch")):  # stages that compute import it
-                    torch.set_num_threads(threads)
+            with _one_line_for_errors(), termination.handled():
+                logs.set_up(name)
                 if model is not None:
                     options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
-                function(**options)
-            except UserError as error:
-                logging.getLogger(__name__).error("error: %s", error)
-                raise SystemExit(2) from None
-            except (OSError, MemoryError) as error:  # the machine's fault: full disk, no permission, no memory
-                logging.getLogger(__name__).error("error: %s", " ".join(str(error).split()) or "out of memory")
-                raise SystemExit(2) from None
-            except Exception:
-                logging.getLogger(__name__).exception("stopped by an error")
-                raise SystemExit(1) from None
+                out = options.pop("out", None)
+                settings_given = options["settings"].model_dump() if model is not None else {}
+                read = list(outputs.paths_in([options, settings_given]))
+                if log is not None:  # checked first, for it is emptied now
+                    outputs.check_log(log, out, read)
+                    logs.set_up(name, log)
+                lock.share()
+                if threads is not None and computes:
+                    import torch  # here, for the stages that only read tables start in a fraction of the time
+
+                    torch.set_num_threads(threads)
+                if out is None:
+                    function(**options)
+                    return
+                outputs.check(out, read)
+                with lock.output(out):
+                    function(**options, out=out)
 
         command = click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
         if model is not None:
@@ -101,6 +121,36 @@ def stage(name: str, model: type[pydantic.BaseModel] | None = None) -> Callable[
         return command
 
     return decorate
+
+
+@contextlib.contextmanager
+def _one_line_for_errors() -> Iterator[None]:
+    """End with a status, and one line for whatever is the user's, the machine's or a signal's doing."""
+    log = logging.getLogger(__name__)
+    try:
+        yield
+    except UserError as error:
+        log.error("error: %s", error)
+        raise SystemExit(2) from None
+    except termination.Terminated as error:
+        log.error("error: %s", error.text)
+        raise
+    except KeyboardInterrupt as error:
+        log.info("interrupted%s", error)
+        raise
+    except OSError as error:  # full disk, no permission
+        log.error("error: %s", _in_one_line(error))
+        raise SystemExit(2) from None
+    except Exception as error:
+        if out_of_memory(error):
+            log.error("error: out of memory (%s)", _in_one_line(error))
+            raise SystemExit(2) from None
+        log.exception("stopped by an error")
+        raise SystemExit(1) from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]) -> pydantic.BaseModel:

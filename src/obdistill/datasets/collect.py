@@ -36,8 +36,8 @@ from minari.data_collector import EpisodeBuffer
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
-from obdistill.core import artifacts, environments, logs
-from obdistill.core.command import stage
+from obdistill.core import artifacts, atomic, environments, logs
+from obdistill.core.command import FOLDER, stage
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
 from obdistill.datasets.collected import COLLECTION_FILE
@@ -224,9 +224,7 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
             f"max_replay_transitions: {settings.max_replay_transitions}: "
             f"below the {longest} steps of one episode of {settings.env_id}"
         )
-    artifacts.write_json(
-        out / COLLECTION_FILE, {"kind": "unfinished collection"}
-    )  # fails now rather than after training
+    atomic.write_json(out / COLLECTION_FILE, {"kind": "unfinished collection"})  # fails now rather than after training
     policies, replay = _train(settings, seed)
     sets: dict[str, list[Episode]] = {}
     for level, policy in policies.items():
@@ -243,9 +241,9 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         "levels": facts,
         "training": {"episodes": len(replay), "transitions": sum(map(len, replay)), "returns": _returns(replay)},
         "seconds": clock.seconds(),
-        "versions": artifacts.versions(),
+        "versions": artifacts.versions(torch.get_num_threads()),
     }
-    artifacts.write_json(out / COLLECTION_FILE, collection)
+    atomic.write_json(out / COLLECTION_FILE, collection)
     return collection
 
 
@@ -394,9 +392,7 @@ def _returns(episodes: Sequence[Episode]) -> list[float]:
 
 
 @stage("collect", CollectSettings)
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Minari root to write into."
-)
+@click.option("--out", required=True, type=FOLDER, help="Minari root to write into.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root seed.")
 def command(out: Path, seed: int, settings: CollectSettings) -> None:
     """Train SAC and record D4RL-style datasets in Minari's form."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from obdistill.core import artifacts, logs
+from obdistill.core import artifacts, atomic, logs
 from obdistill.core.errors import UserError
 
 ATTEMPTS = 3
@@ -120,7 +120,7 @@ def _attempt(url: str, part: Path) -> None:
         etag = response.headers.get("ETag", "")
         # a weak ETag may stand for other bytes
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
-        artifacts.write_json(validator_file, {"url": url, "validator": validator})
+        atomic.write_json(validator_file, {"url": url, "validator": validator})
         length = int(response.headers.get("Content-Length", 0))
         with (
             part.open("ab" if resumed else "wb") as file,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from obdistill.core import artifacts, environments
-from obdistill.core.command import out_option, stage
+from obdistill.core.command import FOLDER, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.settings import NAME
 from obdistill.core.units import Task
@@ -85,13 +85,13 @@ def _load(settings: AnySettings, collection_folder: Path | None) -> Loaded:
             return collection.load(settings, collection_folder)
 
 
-@stage("dataset", DatasetSettings)
+@stage("dataset", DatasetSettings, computes=False)
 @click.option("--task", "task_name", required=True, metavar="NAME", help="Name of the task, e.g. hopper_medium.")
 @out_option(".npz", "Dataset to write (.npz).")
 @click.option(
     "--collection",
     "collection_folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder that obd collect wrote, for source=collect.",
 )
 def command(task_name: str, out: Path, collection_folder: Path | None, settings: DatasetSettings) -> None:

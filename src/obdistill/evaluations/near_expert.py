@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import torch
 
 from obdistill.core import artifacts
 from obdistill.core.command import FILE, out_option, stage
@@ -43,7 +44,8 @@ def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationS
     """
     clock = artifacts.Clock()
     near_expert = read_near_expert(near_expert_path)
-    made = artifacts.read_sidecar(near_expert_path)
+    assert near_expert.artifact is not None
+    made = near_expert.artifact.metadata
     for key in ("algorithm", "settings", "transitions"):
         if key not in made:
             raise UserError(f"{near_expert_path}: its .json has no {key}")
@@ -75,7 +77,8 @@ def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationS
         "return": _mean_and_sd(returns),
         "score": _mean_and_sd(scores),
         "critics": compare_critics(near_expert, trajectories, settings.discount),
-        "inputs": artifacts.inputs(near_expert=near_expert_path),
+        "inputs": artifacts.inputs(near_expert=near_expert.artifact),
+        "threads": torch.get_num_threads(),
         "seconds": clock.seconds(),
     }
     artifacts.write_artifact(out, table, metadata)

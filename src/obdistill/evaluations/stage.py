@@ -224,7 +224,8 @@ def evaluate(
         "settings": settings.model_dump(),
         "protocol": protocol,
         "members": settings.policies if settings.ensemble else 1,
-        "inputs": artifacts.inputs(pairs=pairs_path),
+        "inputs": artifacts.inputs(pairs=pairs.artifact),
+        "threads": torch.get_num_threads(),
         "seconds": clock.seconds(),
         **({} if pairs.seconds_per_step is None else {"seconds_per_step": pairs.seconds_per_step}),
     }

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from obdistill.core import artifacts
-from obdistill.core.checkpoints import Checkpoint
+from obdistill.core.checkpoints import Checkpoint, sources_hash
 from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
@@ -18,6 +19,10 @@ from obdistill.near_experts.settings import ImportSettings, NearExpertSettings, 
 from obdistill.near_experts.td3_bc import Td3Bc
 from obdistill.near_experts.training import Learner, as_batch, scale_of_returns, train
 
+# what the state of a training depends on, beside its algorithm: a checkpoint of other sources is not used
+SOURCES = [
+    f"obdistill.{name}" for name in ("near_experts.training", "near_experts.networks", "core.seeding", "core.units")
+]
 log = logging.getLogger(__name__)
 
 # the place to add an algorithm: its learner here, its settings in `near_experts.settings`
@@ -54,17 +59,26 @@ def make_near_expert(
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
     chosen = settings.root
-    read = artifacts.inputs(dataset=dataset_path)
+    read = artifacts.inputs(dataset=dataset.artifact)
     checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
     transitions = 0
     if isinstance(chosen, ImportSettings):
+        weights = Path(chosen.checkpoint).expanduser()
         near_expert = import_near_expert(dataset, chosen)
-        read |= artifacts.inputs(checkpoint=Path(chosen.checkpoint))
-        read |= artifacts.inputs(statistics=Path(chosen.statistics.file)) if chosen.statistics else {}
+        read |= artifacts.inputs(checkpoint=artifacts.Artifact.foreign(weights))
+        if chosen.statistics:
+            statistics = Path(chosen.statistics.file).expanduser()
+            read |= artifacts.inputs(statistics=artifacts.Artifact.foreign(statistics))
     else:
-        identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": artifacts.versions()}
-        checkpoint = Checkpoint(out, {**identity, "device": device}, checkpoint_minutes)
+        identity = {
+            "settings": chosen.model_dump(mode="json"),
+            "inputs": read,
+            "versions": artifacts.versions(torch.get_num_threads()),
+            "device": device,
+            "sources": sources_hash(LEARNERS[chosen.algorithm].__module__, *SOURCES),
+        }
+        checkpoint = Checkpoint(out, identity, checkpoint_minutes)
         near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)
     write_near_expert(
@@ -75,6 +89,7 @@ def make_near_expert(
             "settings": chosen.model_dump(mode="json"),
             "transitions": transitions,
             "inputs": read,
+            "threads": torch.get_num_threads(),
             "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
         },
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core import command as commands
 from obdistill.evaluations.returns import read_returns, select
 from obdistill.paper.figures.figures import FIGURES, arrange, seed_curve
@@ -48,11 +48,11 @@ def make_summary(returns: Sequence[Path], out: Path, settings: TableSettings) ->
         for method, cell in of_task.items()
     }
     table = pd.concat(curves, names=["task", "method", "step"]).reset_index()
-    artifacts.write_json(out.with_name("metrics.json"), metrics(summarize(TABLES["table_1"], episodes, settings)))
+    atomic.write_json(out.with_name("metrics.json"), metrics(summarize(TABLES["table_1"], episodes, settings)))
     artifacts.write_artifact(out, table, {"kind": "curves", "settings": settings.model_dump(), "inputs": inputs})
 
 
-@commands.stage("summary", TableSettings)
+@commands.stage("summary", TableSettings, computes=False)
 @commands.out_option(".csv", "csv of learning curves; metrics.json goes beside it.")
 @click.argument("returns", type=commands.FILE, nargs=-1, required=True)
 def command(returns: tuple[Path, ...], out: Path, settings: TableSettings) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from obdistill.core import artifacts, logs
-from obdistill.core.checkpoints import Checkpoint, Part
+from obdistill.core.checkpoints import Checkpoint, Part, sources_hash
 from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
@@ -31,6 +31,10 @@ from obdistill.synsets.synset import Synset, write_synset
 METRICS = ["step", "loss", "gradient_norm", "learning_rate"]
 SPIKE_WINDOW = 50  # outer steps whose gradient norms count as usual
 CHECK_EVERY = 10  # outer steps between two looks at the loss: a look makes a GPU wait
+# what the state of a distillation depends on: a checkpoint of other sources is not used
+SOURCES = [
+    f"obdistill.{name}" for name in ("synsets", "policies", "near_experts.networks", "core.seeding", "core.units")
+]
 log = logging.getLogger(__name__)
 
 
@@ -280,7 +284,7 @@ def distill(
     rows = select(dataset, size, seed)
     states = dataset.normalizer.states(dataset.transitions.observations[rows.numpy()])  # (size, S)
     actions = dataset.normalizer.actions(dataset.transitions.actions[rows.numpy()])  # (size, A)
-    read = artifacts.inputs(dataset=dataset_path)
+    read = artifacts.inputs(dataset=dataset.artifact)
     facts: dict[str, Any] = {}
     seconds_per_step = None
     if objective == RANDOM:
@@ -292,7 +296,7 @@ def distill(
             if near_expert_path is None:
                 raise UserError(f"--near-expert: missing; objective {objective} needs one")
             near_expert = read_near_expert(near_expert_path)
-            read |= artifacts.inputs(near_expert=near_expert_path)
+            read |= artifacts.inputs(near_expert=near_expert.artifact)
         columns = OBJECTIVES[objective](dataset, near_expert, settings.weighting)
         weights = columns.weights.double()
         facts["weights"] = {"mean": weights.mean().item(), "min": weights.min().item(), "max": weights.max().item()}
@@ -310,7 +314,10 @@ def distill(
             "seed": seed,
             "size": size,
             "inputs": read,
-            "versions": artifacts.versions(),
+            "versions": artifacts.versions(torch.get_num_threads()),
+            "device": device,
+            "precision": loop.gradient.precision,
+            "sources": sources_hash(*SOURCES),
         }
         checkpoint = Checkpoint(out, identity, checkpoint_minutes)
         seconds_per_step = _run(loop, checkpoint)
@@ -331,10 +338,13 @@ def distill(
         "settings": settings.model_dump(),
         "inputs": read,
         "device": device,
+        "threads": torch.get_num_threads(),
         "seconds": clock.seconds(),
         **facts,
     }
-    artifacts.write_artifact(out.with_name("metrics.csv"), metrics, {"kind": "metrics"})
+    artifacts.write_artifact(
+        out.with_name("metrics.csv"), metrics, {"kind": "metrics", "threads": torch.get_num_threads()}
+    )
     write_synset(out, synset, provenance)
     if objective != RANDOM:
         checkpoint.remove()
@@ -345,7 +355,7 @@ def _run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
     checkpoint.restore(loop)
     first, started = loop.step, time.perf_counter()
     steps = loop.settings.steps
-    with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter:
+    with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter, checkpoint.guard():
         while loop.step < steps:
             loop.advance()
             meter.update()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from obdistill.core import artifacts
+from obdistill.core.artifacts import Artifact
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.core.units import Normalizer, Task
@@ -43,6 +44,8 @@ class Synset:
         Units of the policies trained on these pairs.
     seconds_per_step : float, optional
         Time that an outer step took.
+    artifact : Artifact, optional
+        The file it was read from.
     """
 
     task: Task
@@ -54,6 +57,7 @@ class Synset:
     actions: np.ndarray
     normalizer: Normalizer
     seconds_per_step: float | None = None
+    artifact: Artifact | None = None
 
 
 def write_synset(path: Path, synset: Synset, metadata: Mapping[str, Any]) -> None:
@@ -89,6 +93,7 @@ def read_pairs(path: Path) -> Synset:
             pairs.observations[None],
             pairs.actions[None],
             dataset.normalizer,
+            artifact=dataset.artifact,
         )
     arrays, metadata = artifacts.read_arrays(path, KIND)
     for name, dimensions in (("steps", 1), ("observations", 3), ("actions", 3)):
@@ -118,4 +123,5 @@ def read_pairs(path: Path) -> Synset:
         **named,
         normalizer=normalizer,
         seconds_per_step=metadata.get("seconds_per_step"),
+        artifact=Artifact.read(path, metadata),
     )

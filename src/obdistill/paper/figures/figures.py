@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
-from obdistill.core import artifacts, variants
+from obdistill.core import artifacts, atomic, variants
 from obdistill.core import command as commands
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import numpy_generator
@@ -596,15 +596,15 @@ def make_figure(name: str, paths: Sequence[Path], out: Path, settings: FigureSet
         FigureCanvasAgg(figure)
         # without dates and versions the bytes depend on the data alone
         save = functools.partial(figure.savefig, dpi=settings.dpi)
-        artifacts.write_atomically(out, lambda path: save(path, metadata={"Software": None}))
+        atomic.write_atomically(out, lambda path: save(path, metadata={"Software": None}))
         plain: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
-        artifacts.write_atomically(out.with_suffix(".pdf"), lambda path: save(path, metadata=plain))
+        atomic.write_atomically(out.with_suffix(".pdf"), lambda path: save(path, metadata=plain))
     metadata = {"kind": "figure", "name": name, "caption": text, "settings": settings.model_dump(), "inputs": inputs}
-    artifacts.write_json(artifacts.sidecar(out), metadata)
+    atomic.write_json(artifacts.sidecar(out), metadata)
     log.info("%s: from %d files", out, len(inputs))
 
 
-@commands.stage("figure", FigureSettings)
+@commands.stage("figure", FigureSettings, computes=False)
 @click.option("--name", type=click.Choice(list(FIGURES)), default="figure_1", show_default=True, help="Which figure.")
 @commands.out_option(".png", "png to write; .pdf and .json go beside it.")
 @click.argument("files", type=commands.FILE, nargs=-1, required=True)

@@ -13,7 +13,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core import command as commands
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import numpy_generator
@@ -433,15 +433,15 @@ def make_table(name: str, paths: Sequence[Path], out: Path, settings: TableSetti
     rows, inputs = read_costs(paths) if spec.reads == "costs" else read_returns(paths)
     table = summarize(spec, rows, settings)
     text = caption(spec, table, settings)
-    artifacts.write_text(out.with_suffix(".md"), markdown(spec, table, text, settings.digits))
-    artifacts.write_text(out.with_suffix(".html"), html(spec, table, text, settings.digits))
-    artifacts.write_text(out.with_suffix(".tex"), latex(name, spec, table, text, settings.digits))
+    atomic.write_text(out.with_suffix(".md"), markdown(spec, table, text, settings.digits))
+    atomic.write_text(out.with_suffix(".html"), html(spec, table, text, settings.digits))
+    atomic.write_text(out.with_suffix(".tex"), latex(name, spec, table, text, settings.digits))
     metadata = {"kind": "table", "name": name, "caption": text, "settings": settings.model_dump(), "inputs": inputs}
     artifacts.write_artifact(out, table, metadata)
     log.info("%s: %d cells from %d rows in %d files", out, len(table), len(rows), len(inputs))
 
 
-@commands.stage("table", TableSettings)
+@commands.stage("table", TableSettings, computes=False)
 @click.option("--name", type=click.Choice(list(TABLES)), default="table_1", show_default=True, help="Which table.")
 @commands.out_option(".csv", "csv to write; .md, .html and .tex go beside it.")
 @click.argument("files", type=commands.FILE, nargs=-1, required=True)

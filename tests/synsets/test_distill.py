@@ -74,7 +74,7 @@ def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
     assert metrics["step"].tolist() == ([] if objective == "random" else [1, 2, 3, 4, 5, 6])
     made = artifacts.read_sidecar(tmp_path / "synset.npz")
     assert made.get("precision") == (None if objective == "random" else resolve("auto", "cpu"))
-    assert not list(tmp_path.glob("checkpoint*"))
+    assert not list(tmp_path.glob("*checkpoint*"))
 
 
 def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):
@@ -227,7 +227,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_used(tmp_path):
     other = small_loop(small_settings())
     Checkpoint(tmp_path / "synset.npz", {"seed": 1}).restore(other)
     assert other.step == 0
-    path = tmp_path / "checkpoint.safetensors"
+    path = tmp_path / "synset.checkpoint.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))

@@ -57,11 +57,6 @@ class Artifact:
         """Take the hash from metadata that `read_metadata` and its like have checked."""
         return cls(path, metadata["sha256"], metadata)
 
-    @classmethod
-    def foreign(cls, path: Path) -> "Artifact":
-        """Describe a file that no stage has made; it is read here."""
-        return cls(path, sha256(path))
-
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON mapping.
@@ -250,9 +245,16 @@ def check_unpacked_size(path: Path) -> None:
         raise UserError(f"{path}: refused: would unpack to {unpacked / 2**30:.1f} GiB; at most 1 GiB is allowed")
 
 
-def inputs(**read: Artifact | None) -> dict[str, dict[str, str]]:
-    """Describe the files a stage has read, for its metadata: file name and sha256 by role; None is left out."""
-    return {role: {"file": of.path.name, "sha256": of.sha256} for role, of in read.items() if of is not None}
+def inputs(**read: Artifact | Path | None) -> dict[str, dict[str, str]]:
+    """Describe the files a stage has read, for its metadata: file name and sha256 by role.
+
+    Parameters
+    ----------
+    **read : Artifact or Path, optional
+        What was read. A path stands for a file that no stage has made, and is read here; None is left out.
+    """
+    found = {role: Artifact(of, sha256(of)) if isinstance(of, Path) else of for role, of in read.items()}
+    return {role: {"file": of.path.name, "sha256": of.sha256} for role, of in found.items() if of is not None}
 
 
 @functools.cache

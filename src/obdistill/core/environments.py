@@ -85,8 +85,8 @@ def reset(env: "gymnasium.Env[Any, Any]", seed: int) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (state_dim,), float64
-        First state, whatever type the environment gives.
+    ndarray of shape (state_dim,), float32 or float64
+        First state; integers and other types that an environment may give become float64.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def reset(env: "gymnasium.Env[Any, Any]", seed: int) -> np.ndarray:
 
 
 def step(env: "gymnasium.Env[Any, Any]", action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
-    """Take a step: state of shape (state_dim,) as float64, reward, terminated, truncated.
+    """Take a step: state of shape (state_dim,) as in `reset`, reward, terminated, truncated.
 
     Raises
     ------
@@ -121,10 +121,11 @@ def step(env: "gymnasium.Env[Any, Any]", action: np.ndarray) -> tuple[np.ndarray
 
 
 def _state(env: "gymnasium.Env[Any, Any]", given: Any) -> np.ndarray:
-    try:
-        state = np.asarray(given, np.float64)
-    except (TypeError, ValueError):
-        raise Faulty(f"the state is {_kind(given)}; numbers are needed") from None
+    state = np.asarray(given)
+    if state.dtype not in (np.float64, np.float32):
+        if state.dtype.kind not in "biuf":
+            raise Faulty(f"the state is {_kind(given)}; numbers are needed")
+        state = state.astype(np.float64)
     if state.shape != env.observation_space.shape:
         raise Faulty(f"the state has the shape {state.shape}; {env.observation_space.shape} is needed")
     return state

@@ -26,7 +26,7 @@ class Policies(Protocol):
     """P policies that act in one call, and can be shared out."""
 
     def __call__(self, observations: np.ndarray, /) -> np.ndarray:
-        """Map raw observations (P, n, state_dim) float64 to raw actions (P, n, action_dim)."""
+        """Map raw observations (P, n, state_dim), float32 or float64, to raw actions (P, n, action_dim)."""
 
     def __getitem__(self, rows: slice, /) -> "Policies":
         """Return some of the policies; their actions have the same bits."""

@@ -64,12 +64,11 @@ def make_near_expert(
     report: dict[str, float] = {}
     transitions = 0
     if isinstance(chosen, ImportSettings):
-        weights = Path(chosen.checkpoint).expanduser()
         near_expert = import_near_expert(dataset, chosen)
-        read |= artifacts.inputs(checkpoint=artifacts.Artifact.foreign(weights))
-        if chosen.statistics:
-            statistics = Path(chosen.statistics.file).expanduser()
-            read |= artifacts.inputs(statistics=artifacts.Artifact.foreign(statistics))
+        read |= artifacts.inputs(
+            checkpoint=Path(chosen.checkpoint).expanduser(),
+            statistics=Path(chosen.statistics.file).expanduser() if chosen.statistics else None,
+        )
     else:
         identity = {
             "settings": chosen.model_dump(mode="json"),

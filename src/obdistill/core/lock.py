@@ -91,8 +91,7 @@ def _take(path: Path, tell: bool = True) -> Callable[[], None] | None:
         if tell:
             log.warning("%s: %s", path.parent, NO_LOCKS)
         return _take_by_name(_owner(path))
-    # a file that was deleted since it was opened is nobody's lock
-    if not locked or not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+    if not locked or not _is_at(file, path):  # a file that was deleted since it was opened is nobody's lock
         file.close()
         return None
 
@@ -101,6 +100,13 @@ def _take(path: Path, tell: bool = True) -> Callable[[], None] | None:
         file.close()
 
     return release
+
+
+def _is_at(file: IO[Any], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _owner(path: Path) -> Path:

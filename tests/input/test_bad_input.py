@@ -22,7 +22,7 @@ from helpers.fake_returns import write_returns
 from helpers.small import write_small_inputs
 from helpers.weights import make_weights
 from obdistill.cli import STAGES, main
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment
 from obdistill.synsets.stage import DistillSettings, distill
@@ -346,7 +346,7 @@ def hostile_npz(path, **names):
         metadata = artifacts.read_json(sidecar)
         metadata.pop("metadata_sha256")
         metadata["sha256"] = artifacts.sha256(Path(path))
-        artifacts.write_json(sidecar, {**metadata, "metadata_sha256": artifacts._hash_of(metadata)})
+        atomic.write_json(sidecar, {**metadata, "metadata_sha256": artifacts._hash_of(metadata)})
 
 
 def zip_bomb():

@@ -147,7 +147,7 @@ def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
     table, metadata = artifacts.read_table(tmp_path / "a.csv", "returns")
     assert list(table) == list(COLUMNS)
     assert len(table) == 6
-    assert table[list(COLUMNS[:7])].drop_duplicates().values.tolist() == [
+    assert table[list(COLUMNS)[:7]].drop_duplicates().values.tolist() == [
         ["pendulum", "random", "default", 8, 4, "standard", 0]
     ]
     assert table["env_seed"].nunique() == 6

@@ -139,7 +139,7 @@ def test_a_missing_file(before, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "jobs"), [("config.yaml", 96), ("config/paper.yaml", 1124), ("config/paper.yaml config/fast.yaml", 1124)]
+    ("name", "jobs"), [("config.yaml", 103), ("config/paper.yaml", 1131), ("config/paper.yaml config/fast.yaml", 1131)]
 )
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)

@@ -104,7 +104,7 @@ def test_a_checkpoint_that_does_not_fit_is_reported_with_what_differs(dataset, t
     run_until(monkeypatch, "td3_bc", 1, dataset, settings("td3_bc", seed=3), out)
     (line,) = [line for line in caplog.messages if "starting from step 0" in line]
     assert "settings.seed (0, now 3)" in line
-    assert re.search(r"versions\.threads \(\d+, now 77\)", line)
+    assert re.search(r"threads \(\d+, now 77\)", line)
 
 
 def test_a_checkpoint_of_other_sources_is_not_used(dataset, tmp_path, monkeypatch, caplog):

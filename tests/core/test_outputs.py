@@ -13,6 +13,7 @@ from obdistill.core import outputs
 from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.stage import distill
 
+SUMMARY = "summary --table standard.csv --curves standard.csv --tests standard.csv"
 DISTILL = "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective pbc --size 8"
 EVALUATE = "evaluate --pairs synset.npz"
 REFUSED = [

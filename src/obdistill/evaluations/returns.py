@@ -30,7 +30,7 @@ COLUMNS = {
 CELL = ("task", "method", "variant", "size", "protocol")  # what one number of a table is about
 RUN = (*CELL, "seed")  # what one file is about
 EPISODE = ("step", "policy", "episode")  # what one row of a file is about
-MADE_WITH = ("settings", "inputs", "precision", "device", "versions")  # of a sidecar: see `lineage`
+MADE_WITH = ("settings", "inputs", "precision", "device", "threads", "versions")  # of a sidecar: see `lineage`
 
 
 def returns_table(

@@ -42,7 +42,8 @@ class Record:
         return "\n".join(parts)
 
     def _figure(self, name: str, title: str) -> str:
-        image = base64.b64encode((PAPER / f"{name}.png").read_bytes()).decode()
+        # in lines: docutils refuses long ones
+        image = base64.encodebytes((PAPER / f"{name}.png").read_bytes()).decode().rstrip()
         caption = artifacts.read_json(PAPER / f"{name}.json")["caption"]
         return (
             f'<p style="text-align: center"><img src="data:image/png;base64,{image}" alt="{title}" '
@@ -51,8 +52,8 @@ class Record:
 
     def _findings(self) -> str:
         said = artifacts.read_json(PAPER / "findings.json")
-        sentences = "\n".join(f"<p>{escape(sentence)}</p>" for sentence in said["findings"])
-        return f"{sentences}\n<p><small>{escape(said['note'])}</small></p>"
+        sentences = [f"<li>{escape(sentence)}</li>" for sentence in said["findings"]]
+        return "\n".join(["<ul>", *sentences, "</ul>", f"<p><small>{escape(said['note'])}</small></p>"])
 
     def facts(self, metadata: str) -> dict[str, Any]:
         """Read the metadata of a table or figure.
@@ -80,7 +81,7 @@ class Record:
 
     def settings(self) -> str:
         """Return the whole configuration as YAML, defaults filled in."""
-        return write_yaml(self.experiment.config.model_dump(mode="json"))
+        return write_yaml(self.experiment.config.model_dump(mode="json")).rstrip()
 
     def jobs(self) -> str:
         """Count the jobs of each rule."""

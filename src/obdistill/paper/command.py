@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from obdistill.core import command as commands
+from obdistill.core.command import FILE, out_option, stage
 from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS
 from obdistill.paper.settings import FigureSettings, TableSettings
 
@@ -16,9 +16,9 @@ figure_option = click.option(
 )
 
 
-@commands.stage("gather", computes=False)
-@commands.out_option(".npz", "Table of all returns to write (.npz).")
-@click.argument("returns", type=commands.FILE, nargs=-1, required=True)
+@stage("gather", computes=False)
+@out_option(".npz", "Table of all returns to write (.npz).")
+@click.argument("returns", type=FILE, nargs=-1, required=True)
 def gather(returns: tuple[Path, ...], out: Path) -> None:
     """Check that files of RETURNS belong together, and bring them into one table."""
     from obdistill.paper.gather import gather
@@ -26,10 +26,10 @@ def gather(returns: tuple[Path, ...], out: Path) -> None:
     gather(returns, out)
 
 
-@commands.stage("table", TableSettings, computes=False)
+@stage("table", TableSettings, computes=False)
 @table_option
-@commands.out_option(".csv", "csv to write; .md, .html and .tex go beside it.")
-@click.argument("files", type=commands.FILE, nargs=-1, required=True)
+@out_option(".csv", "csv to write; .md, .html and .tex go beside it.")
+@click.argument("files", type=FILE, nargs=-1, required=True)
 def table(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
     """Make a table of the paper from FILES: the gathered returns, or those of costs for table_4."""
     from obdistill.paper.tables.make import make_table
@@ -37,10 +37,10 @@ def table(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings
     make_table(name, files, out, settings)
 
 
-@commands.stage("figure-data", FigureSettings, computes=False)
+@stage("figure-data", FigureSettings, computes=False)
 @figure_option
-@commands.out_option(".csv", "csv to write.")
-@click.argument("files", type=commands.FILE, nargs=-1, required=True)
+@out_option(".csv", "csv to write.")
+@click.argument("files", type=FILE, nargs=-1, required=True)
 def figure_data(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
     """Compute what a figure is drawn from, from FILES: the gathered returns, or synsets for figure_2."""
     from obdistill.paper.figure_data.make import make_figure_data
@@ -48,10 +48,10 @@ def figure_data(name: str, files: tuple[Path, ...], out: Path, settings: FigureS
     make_figure_data(name, files, out, settings)
 
 
-@commands.stage("figure", FigureSettings, computes=False)
+@stage("figure", FigureSettings, computes=False)
 @figure_option
-@commands.out_option(".png", "png to write; .pdf and .json go beside it.")
-@click.argument("data", type=commands.FILE)
+@out_option(".png", "png to write; .pdf and .json go beside it.")
+@click.argument("data", type=FILE)
 def figure(name: str, data: Path, out: Path, settings: FigureSettings) -> None:
     """Draw a figure of the paper from DATA, the csv that figure-data wrote for it."""
     from obdistill.paper.figures.make import make_figure
@@ -59,11 +59,11 @@ def figure(name: str, data: Path, out: Path, settings: FigureSettings) -> None:
     make_figure(name, data, out, settings)
 
 
-@commands.stage("summary", computes=False)
-@click.option("--table", type=commands.FILE, required=True, help="csv of table_1.")
-@click.option("--curves", type=commands.FILE, required=True, help="csv that figure_1 is drawn from.")
-@click.option("--tests", type=commands.FILE, required=True, help="csv of the table variance.")
-@commands.out_option(".csv", "csv of learning curves; metrics.json and findings.json go beside it.")
+@stage("summary", computes=False)
+@click.option("--table", type=FILE, required=True, help="csv of table_1.")
+@click.option("--curves", type=FILE, required=True, help="csv that figure_1 is drawn from.")
+@click.option("--tests", type=FILE, required=True, help="csv of the table variance.")
+@out_option(".csv", "csv of learning curves; metrics.json and findings.json go beside it.")
 def summary(table: Path, curves: Path, tests: Path, out: Path) -> None:
     """Write mean scores, learning curves and findings, for programs and for the report."""
     from obdistill.paper.summary import make_summary

@@ -8,8 +8,9 @@ from obdistill.paper.tables.table import Cell, Heads, Rows
 # for whatever has the class `paper`: a page of its own, or a part of another
 STYLE = """
 .paper table { border-collapse: collapse; margin: 1em auto; font: 16px/1.4 Georgia, serif; color: #111; }
-.paper p, .paper details { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
+.paper p, .paper ul, .paper details { max-width: 48em; margin: 1em auto; font: 14px/1.4 Georgia, serif; color: #111; }
 .paper th, .paper td { padding: .35em .9em; text-align: center; font-weight: normal; border: 0; }
+.paper li { margin: .3em 0; }
 .paper b { font-weight: bold; }
 .paper tbody th { text-align: left; }
 .paper small { display: block; color: #555; }

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers.workflow_copy import WorkflowCopy
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 
 KILLS_PER_STAGE = 3
@@ -29,7 +29,7 @@ SETS = {
         "actor_hidden_widths": [8],
         "critic_hidden_widths": [8],
     },
-    "card": {"episodes": 10},
+    "evaluate-near-expert": {"episodes": 10},
     "distill": {"steps": 12, "snapshot_every": 6, "inner": {"steps": 3, "architecture": "mlp_2"}},
     "evaluate": {"policies": 2, "episodes": 1, "bc": {"steps": 5}},
     "table": {},
@@ -40,7 +40,7 @@ COMMANDS = {
     "collect": "--out own",
     "dataset": "--task pendulum --collection own --out dataset.npz",
     "near-expert": "--dataset dataset.npz --out near_expert.safetensors --checkpoint-minutes 0",
-    "card": "--near-expert near_expert.safetensors --out returns.csv",
+    "evaluate-near-expert": "--near-expert near_expert.safetensors --out returns.csv",
     "distill": "--dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
     "--out synsets/synset.npz --checkpoint-minutes 0",
     "evaluate": "--pairs synsets/synset.npz --out standard.csv",
@@ -195,11 +195,11 @@ def test_leftovers_of_a_killed_writer_go_with_the_next_write(tmp_path):
 
     child = os.fork()
     if child == 0:
-        artifacts.write_atomically(path, die)
+        atomic.write_atomically(path, die)
     os.waitpid(child, 0)
     assert not path.exists()
     assert len(list(tmp_path.glob(".data.*"))) == 1
-    artifacts.write_text(path, "whole")
+    atomic.write_text(path, "whole")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data.txt", "seen"]
 
 
@@ -207,11 +207,11 @@ def test_the_temporary_file_of_a_living_writer_stays(tmp_path):
     path = tmp_path / "data.txt"
 
     def write(temporary):
-        artifacts.write_text(path, "other")
+        atomic.write_text(path, "other")
         temporary.write_text("mine")
 
-    artifacts.write_atomically(path, write)
+    atomic.write_atomically(path, write)
     assert path.read_text() == "mine"
     with pytest.raises(UserError, match="cannot be written"):
-        artifacts.write_atomically(path, lambda temporary: temporary.unlink())
+        atomic.write_atomically(path, lambda temporary: temporary.unlink())
     assert [file.name for file in tmp_path.iterdir()] == ["data.txt"]

@@ -18,7 +18,7 @@ STAGES := datasets near_experts synsets evaluations paper
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml report check install test test-slow test-slurm lint format readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm lint format docs readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -68,10 +68,11 @@ test-slow: $(READY)  ## run the tests that take longest: real stages under DVC, 
 test-slurm: $(READY)  ## run the workflow on a Slurm started for it (Debian, as root: packages are installed)
 	pytest -m slurm
 
-lint: $(READY)  ## check format, style, types and the workflow
+lint: $(READY)  ## check format, style, types, imports and the workflow
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports --no-logo
 	snakefmt --check Snakefile workflow
 	snakemake --lint --quiet
 
@@ -80,11 +81,21 @@ format: $(READY)  ## bring every file into the project's format
 	ruff format
 	snakefmt Snakefile workflow
 
+docs: $(VENV)/.docs  ## build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+$(VENV)/.docs: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	@touch $@
+
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py
 
-dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc_stages.py and the imports of the sources
-	python workflow/dvc_stages.py
+dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc/dvc_stages.py and the imports of the sources
+	python workflow/dvc/dvc_stages.py
+
+config-docs: $(READY)  ## write config/schema.json and the table of config/README.md from the settings classes
+	obd schema config
 
 constraints: $(READY)  ## write the versions installed now into constraints.txt
 	@{ sed '/^[^#]/,$$d' constraints.txt; pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > constraints.new

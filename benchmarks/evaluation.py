@@ -21,8 +21,9 @@ from obdistill.core import environments
 from obdistill.core.seeding import torch_generator
 from obdistill.core.units import Normalizer
 from obdistill.evaluations.rollout import Episodes, rollout
-from obdistill.evaluations.stage import TrainedPolicies
-from obdistill.policies.network import ARCHITECTURES, initialize
+from obdistill.policies.architectures import ARCHITECTURES
+from obdistill.policies.network import orthogonal_policies
+from obdistill.policies.trained import TrainedPolicies
 
 # at import, so that the processes of the evaluation know it as well
 gymnasium.register(
@@ -40,7 +41,7 @@ def make_policies(env_id: str, count: int) -> TrainedPolicies:
     state_dim = env.observation_space.shape[0]  # type: ignore[index]
     normalizer = Normalizer(np.zeros(state_dim, np.float32), np.ones(state_dim, np.float32), low, high)
     return TrainedPolicies(
-        initialize(ARCHITECTURES["mlp_4"], state_dim, len(low), count, torch_generator(0)), "mlp_4", normalizer
+        orthogonal_policies(ARCHITECTURES["mlp_4"], state_dim, len(low), count, torch_generator(0)), "mlp_4", normalizer
     )
 
 

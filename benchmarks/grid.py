@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from obdistill.core.settings import load_yaml, merge
-from obdistill.experiment.workflow import Experiment
+from obdistill.core.parsing import load_yaml, merge
+from obdistill.experiment.jobs import Experiment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # a function of the shell comes before every program on the PATH

@@ -7,7 +7,7 @@ trainings at the paper's sizes, on HalfCheetah; episodes count as 1000 steps. Gi
 import argparse
 from pathlib import Path
 
-from obdistill.experiment.workflow import Experiment
+from obdistill.experiment.jobs import Experiment
 from obdistill.synsets.settings import RANDOM
 
 EPISODE = 1000  # environment steps

@@ -19,10 +19,12 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from obdistill.policies.network import ARCHITECTURES, Parameters, initialize
-from obdistill.policies.precision import Precision, products
+from obdistill.policies.architectures import ARCHITECTURES
+from obdistill.policies.network import Parameters, orthogonal_policies
+from obdistill.policies.precision import products
+from obdistill.policies.settings import Precision
+from obdistill.synsets.outer_loop import MetaGradient
 from obdistill.synsets.settings import DistillSettings, InnerSettings, OuterSettings
-from obdistill.synsets.stage import MetaGradient
 
 STATE, ACTION, BATCH = 17, 6, 2560  # HalfCheetah, and the paper's outer batch
 
@@ -87,8 +89,8 @@ def case(size: int, steps: int, runs: int, precision: Precision = "float32") -> 
         outer=OuterSettings(batch_size=BATCH, initializations=runs),
         precision=precision,
     )
-    engine = MetaGradient(settings, size, STATE, ACTION)
-    initial = initialize(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
+    engine = MetaGradient(settings, size, (STATE, ACTION))
+    initial = orthogonal_policies(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
     states = torch.randn(size, STATE, generator=generator)
     actions = torch.rand(size, ACTION, generator=generator) * 2 - 1
     batch = (

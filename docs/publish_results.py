@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from obdistill.experiment.workflow import Experiment
+from obdistill.experiment.jobs import Experiment
 from obdistill.paper import names as display
 from obdistill.paper import numbers as paper
 from obdistill.paper.statistics import intervals as statistics

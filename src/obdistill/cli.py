@@ -1,4 +1,4 @@
-"""The command line: ``obd <stage>``. Each stage's command lives beside its function; this file only finds it."""
+"""The command line: ``obd <stage>``. A package's commands are in its command.py; this file only finds them."""
 
 import importlib
 import os
@@ -9,25 +9,22 @@ import click
 
 from obdistill.core.errors import UserError
 
-# name: (module, what it does); the module's `command` is imported only when it is called
+# name: (package, what it does); the package's command.py is imported only when the command is called
 STAGES = {
-    "collect": ("obdistill.datasets.collect", "Train SAC and record datasets by D4RL's protocol."),
-    "dataset": ("obdistill.datasets.stage", "Bring a Minari or D4RL dataset into the project's form."),
-    "near-expert": ("obdistill.near_experts.stage", "Train or import a near-expert policy and its critics."),
-    "evaluate-near-expert": (
-        "obdistill.evaluations.near_expert",
-        "Evaluate a near-expert: returns, and Q against Monte-Carlo returns.",
-    ),
-    "distill": ("obdistill.synsets.stage", "Distill a dataset into a synset, or select a random one."),
-    "evaluate": (
-        "obdistill.evaluations.stage",
-        "Train policies on a synset (or a whole dataset) and record their returns.",
-    ),
-    "cost": ("obdistill.evaluations.cost", "Time the training on a whole dataset and on a synset."),
-    "table": ("obdistill.paper.tables.score_tables", "Make a table from evaluation files."),
-    "figure": ("obdistill.paper.figures.figures", "Make a figure from evaluation files."),
-    "summary": ("obdistill.paper.summary", "Write mean scores and learning curves for programs."),
-    "check": ("obdistill.experiment.workflow", "Check a configuration file."),
+    "collect": ("datasets", "Train SAC and record datasets by D4RL's protocol."),
+    "dataset": ("datasets", "Bring a Minari or D4RL dataset into the project's form."),
+    "near-expert": ("near_experts", "Train or import a near-expert policy and its critics."),
+    "evaluate-near-expert": ("evaluations", "Evaluate a near-expert: returns, and Q against Monte-Carlo returns."),
+    "distill": ("synsets", "Distill a dataset into a synset, or select a random one."),
+    "evaluate": ("evaluations", "Train policies on a synset (or a whole dataset) and record their returns."),
+    "cost": ("evaluations", "Time the training on a whole dataset and on a synset."),
+    "gather": ("paper", "Check returns of an experiment and bring them into one table."),
+    "table": ("paper", "Make a table from the gathered returns."),
+    "figure-data": ("paper", "Compute what a figure is drawn from."),
+    "figure": ("paper", "Draw a figure."),
+    "summary": ("paper", "Write mean scores, learning curves and findings for programs."),
+    "check": ("experiment", "Check a configuration file."),
+    "schema": ("experiment", "Write the JSON schema and the table of keys of the configuration."),
 }
 
 
@@ -38,7 +35,8 @@ class _Stages(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in STAGES:
             return None
-        command: click.Command = importlib.import_module(STAGES[name][0]).command
+        commands = importlib.import_module(f"obdistill.{STAGES[name][0]}.command")
+        command: click.Command = getattr(commands, name.replace("-", "_"))
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -71,5 +69,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("error: interrupted", file=sys.stderr)
         sys.exit(130)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         sys.exit(2)

@@ -11,7 +11,7 @@ import pytest
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.settings import assignments, parse
+from obdistill.core.parsing import assignments, parse
 from obdistill.datasets import collect as module
 from obdistill.datasets.collect import Episode, Recorder, collect, command_line, dataset_id, spread
 from obdistill.datasets.settings import LEVELS, CollectSettings

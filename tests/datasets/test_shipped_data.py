@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from obdistill.core import artifacts
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.datasets import minari as minari_source
 from obdistill.datasets.collect import command_line
 from obdistill.datasets.d4rl_facts import REFERENCE_RETURNS

@@ -1,4 +1,4 @@
-"""The card: returns in the common form, critics held against returns that nothing cut short."""
+"""Evaluation of near-experts: returns in the common form, critics against returns that nothing cut short."""
 
 from pathlib import Path
 
@@ -10,13 +10,14 @@ import torch
 from helpers.small import write_small_inputs
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.core.units import Normalizer, Task
 from obdistill.datasets.transitions import Transitions, make_dataset, write_dataset
-from obdistill.evaluations.near_expert import NearExpertEvaluationSettings, compare_critics, make_card
+from obdistill.evaluations.near_expert import NearExpertEvaluationSettings, compare_critics, evaluate_near_expert
 from obdistill.evaluations.returns import COLUMNS
 from obdistill.evaluations.rollout import Trajectory
-from obdistill.near_experts.networks import Critics, NearExpert, initialize, linear_layers, mlp, write_near_expert
+from obdistill.near_experts.near_expert import NearExpert, write_near_expert
+from obdistill.near_experts.networks import Critics, linear_layers, mlp, orthogonal_
 from obdistill.near_experts.stage import NearExpertSettings, make_near_expert
 
 DATA = Path(__file__).parents[3] / "shared/data"
@@ -52,7 +53,7 @@ def constant(env_id: str, q: tuple[float, ...] = (10.0, 30.0)) -> NearExpert:
     """A policy that always gives tanh(0.5) and critics that always give a constant."""
     networks = []
     for units, value in (((1, 4, 1), 0.5), *(((2, 4, 1), value) for value in q)):
-        network = initialize(mlp(units), torch.Generator().manual_seed(0))
+        network = orthogonal_(mlp(units), torch.Generator().manual_seed(0))
         last = linear_layers(network)[-1]
         last.weight.data.zero_()
         last.bias.data.fill_(value)
@@ -72,11 +73,11 @@ def write(folder: Path, near_expert: NearExpert) -> Path:
     return path
 
 
-def test_the_card_of_a_known_policy(tmp_path, counting):
+def test_the_evaluation_of_a_known_policy(tmp_path, counting):
     path, out = write(tmp_path, constant("Counting-v0")), tmp_path / "returns.csv"
-    make_card(path, 3, NearExpertEvaluationSettings(episodes=10, discount=0.9), out)
+    evaluate_near_expert(path, 3, NearExpertEvaluationSettings(episodes=10, discount=0.9), out)
     table, metadata = artifacts.read_table(out, "returns")
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == list(COLUMNS)
     assert len(table) == 10
     reward = 2 + 4 * np.tanh(0.5)
     assert np.allclose(table["return"], 20 * reward, rtol=1e-5)
@@ -87,6 +88,8 @@ def test_the_card_of_a_known_policy(tmp_path, counting):
     fixed = {"task": "counting", "method": "near_expert", "protocol": "near_expert", "size": 77, "seed": 3}
     for column, value in (fixed | {"step": 0, "policy": 0, "policy_seed": 4}).items():
         assert (table[column] == value).all(), column
+    assert metadata["near_expert"] == {"settings": {"seed": 4}}
+    assert (metadata["precision"], metadata["device"], metadata["threads"]) == ("float32", "cpu", 1)
     assert metadata["score"]["mean"] == pytest.approx(20 * reward, rel=1e-5)
     assert metadata["score"]["sd"] == pytest.approx(0, abs=1e-6)
     # every state of an episode that terminates counts: reward * mean of (1 - 0.9^left) / 0.1
@@ -103,7 +106,7 @@ def test_the_card_of_a_known_policy(tmp_path, counting):
 def test_states_whose_returns_the_time_limit_cuts_are_left_out(tmp_path, counting, discount, states):
     """12 steps: 0.6^10 < 0.01 leaves the first three states; 0.9^12 is still 0.28."""
     path, out = write(tmp_path, constant("CountingCut-v0")), tmp_path / "returns.csv"
-    make_card(path, 0, NearExpertEvaluationSettings(discount=discount), out)
+    evaluate_near_expert(path, 0, NearExpertEvaluationSettings(discount=discount), out)
     critic = artifacts.read_metadata(out, "returns")["critics"]["critic_0"]
     assert critic["states"] == 10 * states
     assert (critic["bias"] is None) == (states == 0)
@@ -129,7 +132,7 @@ def test_the_same_seed_gives_the_same_bytes_and_other_seeds_other_episodes(tmp_p
     artifacts.write_artifact(path, arrays, {**metadata, "settings": {}, "transitions": 0})
     hashes = []
     for run, seed in enumerate([5, 5, 6]):
-        make_card(path, seed, NearExpertEvaluationSettings(), tmp_path / f"{run}.csv")
+        evaluate_near_expert(path, seed, NearExpertEvaluationSettings(), tmp_path / f"{run}.csv")
         hashes.append(artifacts.sha256(tmp_path / f"{run}.csv"))
     assert hashes[0] == hashes[1] != hashes[2]
 
@@ -137,7 +140,7 @@ def test_the_same_seed_gives_the_same_bytes_and_other_seeds_other_episodes(tmp_p
 def test_a_near_expert_that_does_not_fit_its_environment_is_told(tmp_path):
     path = write(tmp_path, constant("Pendulum-v1"))
     with pytest.raises(UserError, match=r"near-expert of counting: takes 1 state dimensions; .* shape \(10, 3\)"):
-        make_card(path, 0, NearExpertEvaluationSettings(), tmp_path / "returns.csv")
+        evaluate_near_expert(path, 0, NearExpertEvaluationSettings(), tmp_path / "returns.csv")
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="needs the shared test data")
@@ -157,8 +160,10 @@ def test_the_released_near_expert_scores_what_was_measured(tmp_path):
     }
     out = tmp_path / "near_expert.safetensors"
     make_near_expert(tmp_path / "dataset.npz", parse(NearExpertSettings, settings, "test"), out)
-    make_card(out, 0, NearExpertEvaluationSettings(episodes=30), tmp_path / "returns.csv")
+    evaluate_near_expert(out, 0, NearExpertEvaluationSettings(episodes=30), tmp_path / "returns.csv")
     metadata = artifacts.read_metadata(tmp_path / "returns.csv", "returns")
+    assert metadata["near_expert"] == {"settings": {"seed": 4}}
+    assert (metadata["precision"], metadata["device"], metadata["threads"]) == ("float32", "cpu", 1)
     assert metadata["score"]["mean"] == pytest.approx(45.9, abs=3)
     for critic in metadata["critics"].values():
         assert -120 < critic["bias"] < 0  # of returns of about 550

@@ -2,6 +2,7 @@
 
 import copy
 
+TASK = {"dataset": {"source": "minari", "id": "mujoco/hopper/medium-v0"}, "near_expert": {"algorithm": "iql"}}
 GOOD = {
     "tasks": {
         "hopper": {
@@ -20,11 +21,12 @@ GOOD = {
 }
 
 
+BRACE = "tasks.hopper.near_expert.checkpoint: '{a}.pt': holds a brace; rename the file or folder"
 BAD = [
     # path to change, value, what the line says after "bad.yaml: "
-    ("task", {}, "task: unknown key (did you mean 'tasks'?); allowed: card, collections, "),
-    ("tasks", {}, "tasks: {}: Dictionary should have at least 1 item"),
-    ("tasks", [], "tasks: []: should be an object"),
+    ("task", {}, "task: unknown key (did you mean 'tasks'?); allowed: collections, cost_repeats, "),
+    ("tasks", {}, "tasks: {}: should have at least 1 item"),
+    ("tasks", [], "tasks: []: should be a mapping"),
     (
         "tasks.hopper.data",
         {},
@@ -32,9 +34,13 @@ BAD = [
     ),
     ("tasks.hopper.dataset", {}, "tasks.hopper.dataset.source: missing; allowed: minari, d4rl, collect"),
     ("tasks.hopper.dataset.source", "rlds", 'tasks.hopper.dataset.source: "rlds": not known; allowed: minari, d4rl'),
-    ("tasks.hopper.dataset.id", 3, "tasks.hopper.dataset.id: 3: should be a valid string"),
-    ("tasks.hopper.dataset.id", "../../x-v0", 'tasks.hopper.dataset.id: "../../x-v0": String should match pattern'),
-    ("tasks.hopper.dataset.file", "x", "tasks.hopper.dataset.file: unknown key; allowed: download, env_id, id, "),
+    ("tasks.hopper.dataset.id", 3, "tasks.hopper.dataset.id: 3: should be text"),
+    ("tasks.hopper.dataset.id", "../../x-v0", 'tasks.hopper.dataset.id: "../../x-v0": should match pattern'),
+    (
+        "tasks.hopper.dataset.file",
+        "x",
+        "tasks.hopper.dataset.file: unknown key; allowed: clip_actions, download, env_id, id, ",
+    ),
     (
         "tasks.hopper.near_expert.algorithm",
         "cql",
@@ -48,29 +54,25 @@ BAD = [
     ("tasks.own.dataset.level", "best", "tasks.own.dataset.level: \"best\": should be 'random', 'medium', "),
     ("collections.sac.seed", -1, "collections.sac.seed: -1: should be greater than or equal to 0"),
     ("collections.sac.env", "x", "collections.sac.env: unknown key (did you mean 'env_id'?); allowed: batch_size, "),
-    ("methods", ["dbc", "sdw"], "methods: 'sdw' is unknown; allowed: random, dbc, pbc, av_pbc, or one of"),
-    ("methods", [], "methods: []: Tuple should have at least 1 item"),
+    ("methods", ["dbc", "sdw"], "methods[1]: \"sdw\": should be 'random', 'dbc', 'pbc' or 'av_pbc'"),
+    ("methods", [], "methods: []: should have at least 1 item"),
     ("methods", ["dbc", "dbc"], "methods: 'dbc' stands there twice"),
     ("sizes", [0], "sizes[0]: 0: should be greater than or equal to 1"),
-    ("sizes", 256, "sizes: 256: should be a valid array"),
+    ("sizes", 256, "sizes: 256: should be a list"),
     ("seeds", [0, 1, 0], "seeds: 0 stands there twice"),
-    ("seeds", [0.5], "seeds[0]: 0.5: should be a valid integer"),
-    ("seeds", ["0"], 'seeds[0]: "0": should be a valid integer'),
-    ("seeds", [True], "seeds[0]: true: should be a valid integer"),
+    ("seeds", [0.5], "seeds[0]: 0.5: should be an integer"),
+    ("seeds", ["0"], 'seeds[0]: "0": should be an integer'),
+    ("seeds", [True], "seeds[0]: true: should be an integer"),
     ("random_seeds", [2, 2], "random_seeds: 2 stands there twice"),
     ("random_seeds", [-1], "random_seeds[0]: -1: should be greater than or equal to 0"),
     ("distill.step", 5, "distill.step: unknown key (did you mean 'steps'?); allowed: inner, outer, "),
-    ("distill.steps", "many", 'distill.steps: "many": should be a valid integer'),
+    ("distill.steps", "many", 'distill.steps: "many": should be an integer'),
     ("distill.steps", 50, 'distill: {"steps": 50}: snapshot_every 100 is more than steps 50'),
-    (
-        "distill.outer.learning_rate",
-        "1e-3",
-        'distill.outer.learning_rate: "1e-3": should be a valid number; to YAML',
-    ),
+    ("distill.outer.learning_rate", "fast", 'distill.outer.learning_rate: "fast": should be a number'),
     ("distill.outer.learning_rate", 0, "distill.outer.learning_rate: 0: should be greater than 0"),
     ("distill.outer.optimizer", "lion", "distill.outer.optimizer: \"lion\": should be 'sgd' or 'adam'"),
     ("distill.outer.clip", float("inf"), "distill.outer.clip: Infinity: should be a finite number"),
-    ("distill.inner", None, "distill.inner: null: should be an object"),
+    ("distill.inner", None, "distill.inner: null: should be a mapping"),
     ("overrides", [{"tasks": "walker*", "distill": {}}], "overrides[0].tasks: 'walker*' matches no task; allowed: "),
     (
         "overrides",
@@ -78,7 +80,7 @@ BAD = [
         "overrides[0].tasks: 'x' matches no task; allowed: patterns of ",
     ),
     ("overrides", [{"methods": ["bc"]}], "overrides[0].methods[0]: \"bc\": should be 'random', "),
-    ("overrides", [{"distill": {}}], "overrides[0].distill: unknown key (did you mean 'distill'?); allowed: distill, "),
+    ("overrides", [{"distil": {}}], "overrides[0].distil: unknown key (did you mean 'distill'?); allowed: distill, "),
     ("overrides", [{}, {"distill": {"stepz": 3}}], "overrides[1].distill.stepz: unknown key (did you mean 'steps'?); "),
     (
         "overrides",
@@ -91,19 +93,19 @@ BAD = [
         [{"evaluate": {"episodes": 0}}],
         "overrides[0].evaluate.episodes: 0: should be greater",
     ),
-    ("overrides", [{"whole_data": {"bc": 3}}], "overrides[0].whole_data.clone: 3: should be an object"),
+    ("overrides", [{"whole_data": {"bc": 3}}], "overrides[0].whole_data.bc: 3: should be a mapping"),
     ("whole_data", None, "overrides[0].whole_data: has no effect; whole_data itself is null"),
-    ("sizes", [16, 256], "report.table.size: null: there are several sizes; allowed: 16, 256"),
+    ("report.table.size", 16, "report.table.size: 16: not in sizes; allowed: 256"),
     ("report.figure.size", 16, "report.figure.size: 16: not in sizes; allowed: 256"),
     ("evaluate.bc.architecture", "mlp_9", "evaluate.bc.architecture: \"mlp_9\": should be 'mlp_2', 'mlp_3'"),
     ("evaluate.policies", 0, "evaluate.policies: 0: should be greater than or equal to 1"),
-    ("whole_data", True, "whole_data: true: should be an object"),
+    ("whole_data", True, "whole_data: true: should be a mapping"),
     ("near_expert_evaluation.episodes", 0, "near_expert_evaluation.episodes: 0: should be greater than or equal to 1"),
     ("protocols", {"x": {"methods": ["sdw"]}}, "protocols.x.methods[0]: \"sdw\": should be 'random', 'dbc', "),
     ("protocols", {"x": {"methods": ["dbc", "dbc"]}}, "protocols.x.methods: 'dbc' stands there twice"),
     ("protocols", {"standard": {}}, "protocols.standard: is the project's own name for something else"),
     ("protocols", {"whole_data": {}}, "protocols.whole_data: is the project's own name for something else"),
-    ("protocols", {"X": {}}, 'protocols.X: "X": String should match pattern'),
+    ("protocols", {"X": {}}, "protocols.X: is no name; a name is lower-case words"),
     ("protocols", {"x": {"policies": 3}}, "protocols.x.policies: unknown key; allowed: evaluate, methods"),
     (
         "protocols",
@@ -115,17 +117,68 @@ BAD = [
     (
         "size_study",
         {"sizes": [16], "tasks": "own", "evaluate": {"bc": 3}},
-        "size_study.evaluate.clone: 3: should be",
+        "size_study.evaluate.bc: 3: should be",
     ),
     ("size_study", {"sizes": [16, 16]}, "size_study.sizes: 16 stands there twice"),
     ("size_study", {"sizes": [16], "tasks": "walker*"}, "size_study.tasks: 'walker*' matches no task; allowed: "),
-    ("methods", ["pbc_mine"], "methods: 'pbc_mine': pbc has no variant 'mine'; allowed: none"),
-    ("methods", ["random_mine"], "methods: 'random_mine': random has no variant 'mine'; allowed: none"),
+    ("tasks.average", TASK, "tasks.average: is the name of the column over all tasks"),
+    ("tasks.hopper.near_expert", {"algorithm": "import", "checkpoint": "{a}.pt"}, BRACE),
+    ("tasks.hopper.dataset.root", "{a}", "tasks.hopper.dataset.root: '{a}': holds a brace; rename the file or folder"),
+    (
+        "tasks.hopper.dataset",
+        {"source": "d4rl", "file": "a}"},
+        "tasks.hopper.dataset.file: 'a}': holds a brace; rename ",
+    ),
+    ("variants", {"default": {"distill": {"steps": 200}}}, "variants.default: is the name of `distill` itself"),
+    ("variants", {"x": {}}, "variants.x.distill: missing; it has no default"),
+    ("variants", {"x": {"distill": {"stepz": 3}}}, "variants.x.distill.stepz: unknown key (did you mean 'steps'?); "),
+    ("variants", {"x": {"methods": ["random"], "distill": {"steps": 200}}}, 'variants.x.methods[0]: "random": should'),
     ("cost_repeats", 0, "cost_repeats: 0: should be greater than or equal to 1"),
     ("report.tables", ["table_9"], "report.tables[0]: \"table_9\": should be 'table_1'"),
     ("report.figures", ["figure_1", "figure_1"], "report.figures: 'figure_1' stands there twice"),
     ("report.table.digits", 9, "report.table.digits: 9: should be less than or equal to 4"),
     ("report.figure.dip", 9, "report.figure.dip: unknown key (did you mean 'dpi'?); allowed: bootstrap_samples, "),
+]
+
+# earlier keys and values: path, value, the whole line after "bad.yaml: "
+OLD = [
+    ("objectives", ["pbc"], "objectives: unknown key; it is called methods now"),
+    ("synset_sizes", [64], "synset_sizes: unknown key; it is called sizes now"),
+    ("card", {}, "card: unknown key; it is called near_expert_evaluation now"),
+    ("evaluate.clone", {}, "evaluate.clone: unknown key; it is called bc now"),
+    ("whole_data.clone", {}, "whole_data.clone: unknown key; it is called bc now"),
+    ("distill.outer.average", 0.1, "distill.outer.average: unknown key; it is called averaging now"),
+    ("distill.outer.damp_spikes", 2, "distill.outer.damp_spikes: unknown key; it is called adaptive_clip now"),
+    (
+        "distill.outer.initialisations",
+        1,
+        "distill.outer.initialisations: unknown key; it is called initializations now",
+    ),
+    ("report.table.n_pairs", 64, "report.table.n_pairs: unknown key; it is called size now"),
+    ("report.figure.n_pairs", 64, "report.figure.n_pairs: unknown key; it is called size now"),
+    ("report.figure.objective", "pbc", "report.figure.objective: unknown key; it is called method now"),
+    ("collections.sac.hidden_sizes", [8], "collections.sac.hidden_sizes: unknown key; it is called hidden_widths now"),
+    (
+        "tasks.own.near_expert.actor_widths",
+        [8],
+        "tasks.own.near_expert.actor_widths: unknown key; it is called actor_hidden_widths now",
+    ),
+    (
+        "tasks.own.near_expert.critic_widths",
+        [8],
+        "tasks.own.near_expert.critic_widths: unknown key; it is called critic_hidden_widths now",
+    ),
+    ("variants", {"x": {"steps": 200}}, "variants.x.steps: unknown key; it is called distill.steps now"),
+    ("size_study", {"synset_sizes": [16]}, "size_study.synset_sizes: unknown key; it is called sizes now"),
+    ("protocols", {"x": {"objectives": ["pbc"]}}, "protocols.x.objectives: unknown key; it is called methods now"),
+    ("overrides", [{"objectives": ["pbc"]}], "overrides[0].objectives: unknown key; it is called methods now"),
+    ("overrides", [{"evaluate": {"clone": {}}}], "overrides[0].evaluate.clone: unknown key; it is called bc now"),
+    (
+        "methods",
+        ["pbc_mine"],
+        'methods[0]: "pbc_mine": is no method; a variant is written under variants now, as mine: {methods: [pbc], '
+        "distill: {...}}",
+    ),
 ]
 
 

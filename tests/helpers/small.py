@@ -7,7 +7,8 @@ import torch
 
 from obdistill.core.units import Normalizer, Task
 from obdistill.datasets.transitions import Dataset, Transitions, make_dataset, write_dataset
-from obdistill.near_experts.networks import Critics, NearExpert, initialize, mlp, write_near_expert
+from obdistill.near_experts.near_expert import NearExpert, write_near_expert
+from obdistill.near_experts.networks import Critics, mlp, orthogonal_
 
 TASK = Task("pendulum", "Pendulum-v1", (-1200.0, -150.0))
 HIGH = np.array([2.0], np.float32)
@@ -33,8 +34,8 @@ def make_small_dataset(n: int = 60, episode: int = 20, seed: int = 0) -> Dataset
 def make_small_near_expert(seed: int = 0) -> NearExpert:
     """A policy and two critics with random weights; its normalizer is not the dataset's."""
     generator = torch.Generator().manual_seed(seed)
-    actor = initialize(mlp((3, 8, 1)), generator)
-    critics = Critics([initialize(mlp((4, 8, 1)), generator) for _ in range(2)])
+    actor = orthogonal_(mlp((3, 8, 1)), generator)
+    critics = Critics([orthogonal_(mlp((4, 8, 1)), generator) for _ in range(2)])
     normalizer = Normalizer(np.full(3, 0.5, np.float32), np.full(3, 2.0, np.float32), -HIGH, HIGH)
     return NearExpert(TASK, normalizer, actor, critics)
 

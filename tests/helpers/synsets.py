@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from obdistill.core import environments
+from obdistill.core.methods import DEFAULT
 from obdistill.core.units import Normalizer, Task
 from obdistill.synsets.synset import Synset, write_synset
 
@@ -19,6 +20,7 @@ def made_synset(env_id: str = "Hopper-v5", task: str = "hopper_medium", method: 
     return Synset(
         Task(task, env_id, (0.0, 100.0)),
         method,
+        DEFAULT,
         3,
         np.array([10, 20]),
         np.stack([states + 1000, states]),

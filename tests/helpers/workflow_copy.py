@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import yaml
@@ -22,7 +23,7 @@ from pathlib import Path
 BESIDE = {
     "collect": [],
     "distill": ["synset.json", "metrics.csv", "metrics.json"],
-    "summary": ["{stem}.json", "metrics.json"],
+    "summary": ["{stem}.json", "metrics.json", "findings.json"],
     "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
     "figure": ["{stem}.json", "{stem}.pdf"],
 }
@@ -35,20 +36,24 @@ def main():
         out = out / "collection.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     for name in [out.name, *BESIDE.get(stage, ["{stem}.json"])]:
-        said = {"caption": "Said *of* size", "inputs": [1, 2, 3], "versions": {"torch": stage[0] * 3}}
+        said = {"caption": "Said *of* size", "notes": ["A note."], "counts": [{"": "DBC", "seeds": "3"}]}
+        said |= {"findings": ["A finding."], "note": "By a test.", "versions": {"torch": stage[0] * 3}}
         out.with_name(name.format(stem=out.stem)).write_text(json.dumps({"arguments": [stage, *arguments], **said}))
 """
 
 
-def _snakemake(folder: Path, arguments: list[str], output: Path) -> None:
+def _snakemake(folder: Path, arguments: list[str], output: Path, source: Path) -> None:
     """Run Snakemake in this process, which is a fork of one that has imported everything already."""
     import snakemake.cli
 
-    import obdistill.experiment.workflow
+    import obdistill
 
     os.chdir(folder)
-    os.environ["PYTHONPATH"] = str(folder / "src")
-    obdistill.experiment.workflow.PACKAGE = (folder / "src/obdistill").resolve()
+    os.environ["PYTHONPATH"] = str(source)
+    package = (source / "obdistill").resolve()  # whose sources are the jobs' inputs
+    obdistill.__spec__ = spec_from_file_location(
+        "obdistill", package / "__init__.py", submodule_search_locations=[str(package)]
+    )
     with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -58,7 +63,7 @@ def _snakemake(folder: Path, arguments: list[str], output: Path) -> None:
 
 # starting Snakemake with all of torch takes seconds: do it once, and fork
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.workflow"])
+_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.jobs"])
 
 
 @dataclass(frozen=True)
@@ -119,10 +124,12 @@ class WorkflowCopy:
         with (self.folder / file).open("a") as source:
             source.write("\n# a remark\n")
 
-    def snakemake(self, *arguments: str) -> Answer:
-        """Run Snakemake."""
+    def snakemake(self, *arguments: str, source: Path | None = None) -> Answer:
+        """Run Snakemake, with the package in the folder `source`; its own if left out."""
         output = self.folder / "answer.txt"
-        process = _forks.Process(target=_snakemake, args=(self.folder, list(arguments), output))
+        process = _forks.Process(
+            target=_snakemake, args=(self.folder, list(arguments), output, source or self.folder / "src")
+        )
         process.start()
         process.join(1800)
         process.kill()

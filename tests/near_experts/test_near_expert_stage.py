@@ -8,10 +8,10 @@ import pytest
 from obdistill import cli
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.settings import parse
+from obdistill.core.parsing import parse
 from obdistill.core.units import Task
 from obdistill.datasets.transitions import Dataset, Transitions, make_dataset, read_dataset, write_dataset
-from obdistill.near_experts.networks import read_near_expert
+from obdistill.near_experts.near_expert import read_near_expert
 from obdistill.near_experts.stage import LEARNERS, NearExpertSettings, make_near_expert
 
 SMALL = {"actor_hidden_widths": [32, 32], "critic_hidden_widths": [32, 32], "batch_size": 64, "discount": 0.9}
@@ -77,6 +77,7 @@ def test_a_policy_better_than_the_data_and_its_values(algorithm, dataset_path, t
     assert metadata["transitions"] == 800
     assert metadata["inputs"] == artifacts.inputs(dataset=dataset_path)
     assert metadata["training"]["seconds"] > 0
+    assert (metadata["device"], metadata["threads"]) == ("cpu", 1)
 
 
 @pytest.mark.parametrize("algorithm", LEARNERS)

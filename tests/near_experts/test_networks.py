@@ -7,9 +7,10 @@ import torch
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer, Task
-from obdistill.near_experts import networks
-from obdistill.near_experts.networks import Critics, NearExpert, from_layers, initialize, mlp, read_near_expert
-from obdistill.near_experts.networks import write_near_expert as write
+from obdistill.near_experts import near_expert as artifact
+from obdistill.near_experts.near_expert import NearExpert, read_near_expert
+from obdistill.near_experts.near_expert import write_near_expert as write
+from obdistill.near_experts.networks import Critics, from_layers, linear_layers, mlp, orthogonal_
 
 S, A = 3, 2
 STATES = np.random.default_rng(0).normal(5, 3, (7, S))
@@ -23,10 +24,10 @@ def make(outputs: int = A) -> NearExpert:
         np.array([-1, -3], np.float32),
         np.array([1, 5], np.float32),
     )
-    critics = Critics([initialize(mlp((S + A, 6, 1)), generator) for _ in range(2)])
-    actor = initialize(mlp((S, 8, 5, outputs)), generator)
+    critics = Critics([orthogonal_(mlp((S + A, 6, 1)), generator) for _ in range(2)])
+    actor = orthogonal_(mlp((S, 8, 5, outputs)), generator)
     for network in (actor, *critics):
-        for layer in networks.linear_layers(network):
+        for layer in linear_layers(network):
             layer.bias.data.uniform_(-1, 1, generator=generator)
     return NearExpert(Task("made", "Made-v0", (0.0, 10.0)), normalizer, actor, critics)
 
@@ -54,7 +55,7 @@ def test_a_large_input_goes_through_in_pieces(monkeypatch):
     near_expert = make()
     actions = near_expert.actions(STATES)
     values = near_expert.q(STATES, actions)
-    monkeypatch.setattr(networks, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(artifact, "ROWS_AT_ONCE", 3)
     assert torch.allclose(near_expert.actions(STATES), actions, atol=1e-6)
     assert torch.allclose(near_expert.q(STATES, actions), values, atol=1e-6)
 
@@ -69,7 +70,7 @@ def test_critics_take_many_actions_per_state():
 
 def test_initialization_is_orthogonal_with_gain_sqrt_2_and_its_generators_alone():
     state = torch.random.get_rng_state()
-    first, second, other = (initialize(mlp((4, 9, 1)), torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
+    first, second, other = (orthogonal_(mlp((4, 9, 1)), torch.Generator().manual_seed(seed)) for seed in (3, 3, 4))
     assert torch.allclose(first[0].weight.T @ first[0].weight, 2 * torch.eye(4), atol=1e-5)
     assert torch.equal(first[0].weight, second[0].weight)
     assert not torch.equal(first[0].weight, other[0].weight)

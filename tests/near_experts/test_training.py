@@ -9,15 +9,15 @@ import torch
 from obdistill.core.errors import UserError
 from obdistill.core.units import Task
 from obdistill.datasets.transitions import Transitions, make_dataset
-from obdistill.near_experts.networks import initialize, mlp
+from obdistill.near_experts.networks import mlp, orthogonal_
 from obdistill.near_experts.td3_bc import Td3Bc, Td3BcSettings
 from obdistill.near_experts.training import (
     Batch,
     adam,
     as_batch,
     discounted_returns,
-    follow,
     minimize,
+    polyak_update,
     scale_of_returns,
     squared_error,
     train,
@@ -63,10 +63,10 @@ def test_a_dataset_in_normalized_units():
     assert torch.allclose(data.states.mean(0), torch.zeros(2), atol=1e-6)
     assert np.allclose(data.next_states, (recorded.next_observations - recorded.observations.mean(0)) / std, atol=1e-5)
     assert np.allclose(data.actions, recorded.actions / 2 - 1, atol=1e-6)
-    assert data.continues.tolist() == [1, 1, 0, 1, 1, 1, 1, 1]  # a cut episode goes on, a terminated one does not
+    assert data.not_done.tolist() == [1, 1, 0, 1, 1, 1, 1, 1]  # a cut episode goes on, a terminated one does not
     assert data.rewards.tolist() == [10, 20, 40, 80, 10, 10, 10, 10]
     assert data.returns[0] == 30
-    assert data.bootstrapped(torch.full((8,), 100.0), 0.5).tolist() == [60, 70, 40, 130, 60, 60, 60, 60]
+    assert data.td_target(torch.full((8,), 100.0), 0.5).tolist() == [60, 70, 40, 130, 60, 60, 60, 60]
 
 
 def test_the_scale_of_returns():
@@ -92,7 +92,7 @@ def test_a_batch_keeps_rows_together():
 
 def test_only_the_optimizers_own_networks_move():
     generator = torch.Generator().manual_seed(0)
-    actor, critic = (initialize(mlp((2, 4, 2)), generator) for _ in range(2))
+    actor, critic = (orthogonal_(mlp((2, 4, 2)), generator) for _ in range(2))
     before = [parameter.clone() for parameter in critic.parameters()]
     states = torch.randn(5, 2, generator=generator)
     minimize(critic(actor(states)).sum(), adam(actor.parameters(), 0.1))
@@ -102,9 +102,9 @@ def test_only_the_optimizers_own_networks_move():
 
 def test_a_target_moves_by_its_rate():
     generator = torch.Generator().manual_seed(0)
-    target, source = (initialize(mlp((2, 4, 1)), generator) for _ in range(2))
+    target, source = (orthogonal_(mlp((2, 4, 1)), generator) for _ in range(2))
     expected = [0.9 * a + 0.1 * b for a, b in zip(target.parameters(), source.parameters(), strict=True)]
-    follow(target, source, 0.1)
+    polyak_update(target, source, 0.1)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(target.parameters(), expected, strict=True))
 
 

@@ -5,50 +5,24 @@ import dataclasses
 import pytest
 import torch
 
-from obdistill.policies.network import ARCHITECTURES, Architecture, Network, Parameters, initialize
-from obdistill.policies.precision import Precision, products, resolve
+from helpers.autograd import doubled, reference_forward, reference_training, relative
+from obdistill.policies.architectures import ARCHITECTURES, Architecture
+from obdistill.policies.network import Network, Parameters, orthogonal_policies
+from obdistill.policies.precision import products, resolve
+from obdistill.policies.settings import Precision
 from obdistill.policies.unroll import Unroll
-from obdistill.synsets.settings import DistillSettings, InnerSettings, OuterSettings
-from obdistill.synsets.stage import MetaGradient
 
 RUNS, PAIRS, STATE, ACTION, STEPS, RATE = 2, 7, 5, 3, 6, 0.3
 
 
 def small(name: str) -> Architecture:
-    return dataclasses.replace(ARCHITECTURES[name], hidden=tuple(16 for _ in ARCHITECTURES[name].hidden))
-
-
-def doubled(parameters: Parameters, shift: float = 0.1) -> Parameters:
-    """To float64; biases away from zero so that their tangents matter."""
-    return Parameters([w.double() for w in parameters.weights], [b.double() + shift for b in parameters.biases])
-
-
-def reference_forward(architecture: Architecture, tensors: list[torch.Tensor], states: torch.Tensor) -> torch.Tensor:
-    layers, sources = len(tensors) // 2, {target: source for source, target in architecture.skips}
-    outputs = [states]
-    for layer in range(layers):
-        total = outputs[-1] @ tensors[layer] + tensors[layers + layer]
-        if layer + 1 in sources:
-            total = total + outputs[sources[layer + 1]]
-        outputs.append(total.tanh() if layer == layers - 1 else total.relu())
-    return outputs[-1]
-
-
-def reference_training(architecture, tensors, states, actions, steps, rate, momentum):
-    """Plain autograd through every step."""
-    velocity = [torch.zeros_like(tensor) for tensor in tensors]
-    for _ in range(steps):
-        loss = ((reference_forward(architecture, tensors, states) - actions) ** 2).mean((1, 2)).sum()
-        gradients = torch.autograd.grad(loss, tensors, create_graph=True)
-        velocity = [momentum * v + g for v, g in zip(velocity, gradients, strict=True)]
-        tensors = [p - rate * v for p, v in zip(tensors, velocity, strict=True)]
-    return tensors
+    return dataclasses.replace(ARCHITECTURES[name], hidden_widths=tuple(16 for _ in ARCHITECTURES[name].hidden_widths))
 
 
 def problem(name: str, dtype=torch.float64, runs=RUNS, pairs=PAIRS, state=STATE, action=ACTION, architecture=None):
     generator = torch.Generator().manual_seed(3)
     architecture = architecture or small(name)
-    initial = initialize(architecture, state, action, runs, generator)
+    initial = orthogonal_policies(architecture, state, action, runs, generator)
     states = torch.randn(runs, pairs, state, generator=generator, dtype=torch.float64)
     actions = torch.rand(runs, pairs, action, generator=generator, dtype=torch.float64) * 2 - 1
     cotangent = Parameters(
@@ -56,10 +30,6 @@ def problem(name: str, dtype=torch.float64, runs=RUNS, pairs=PAIRS, state=STATE,
         [torch.randn(b.shape, generator=generator, dtype=torch.float64) for b in initial.biases],
     )
     return architecture, doubled(initial), states, actions, cotangent
-
-
-def relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    return ((found - wanted).norm() / wanted.norm()).item()
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -198,7 +168,7 @@ def test_regression_gradient_equals_autograd():
     weights = torch.rand(RUNS, PAIRS, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     network = Network(architecture, RUNS, PAIRS, STATE, ACTION, torch.float64)
     gradient = Parameters.zeros(network.widths, RUNS, dtype=torch.float64, device="cpu")
-    work = network.activations(), network.activations()
+    work = network.units(), network.units()
     loss = network.regression_gradient(initial, states, actions, weights, *work, out=gradient)
 
     leaves = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
@@ -208,40 +178,42 @@ def test_regression_gradient_equals_autograd():
         assert relative(mine, theirs) < 1e-12
 
 
-def test_meta_gradient_is_that_of_the_outer_loss():
-    """The whole chain: synset -> inner loop -> weighted outer loss over two initializations."""
-    architecture = ARCHITECTURES["mlp_2"]
-    settings = DistillSettings(
-        steps=1,
-        snapshot_every=1,
-        inner=InnerSettings(architecture="mlp_2", steps=4),
-        outer=OuterSettings(batch_size=9, initializations=2),
-    )
-    generator = torch.Generator().manual_seed(0)
-    initial = doubled(initialize(architecture, STATE, ACTION, 2, generator))
-    states, actions, outer_states, targets, weights = (
-        torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-        for shape in ((PAIRS, STATE), (PAIRS, ACTION), (1, 9, STATE), (1, 9, ACTION), (1, 9, 1))
-    )
-    meta = MetaGradient(settings, PAIRS, STATE, ACTION, torch.float64)
-    batch = tuple(tensor.detach() for tensor in (outer_states, targets, weights))
-    loss, *gradients = meta(initial, states.detach(), actions.detach(), batch)
-
-    start = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
-    pairs = states.expand(2, -1, -1), actions.expand(2, -1, -1)
-    trained = reference_training(architecture, start, *pairs, 4, settings.inner.learning_rate, 0.0)
-    wanted = (batch[2] * (reference_forward(architecture, trained, batch[0]) - batch[1]) ** 2).mean()
-    assert loss.item() == pytest.approx(wanted.item(), rel=1e-12)
-    for mine, theirs in zip(gradients, torch.autograd.grad(wanted, [states, actions]), strict=True):
-        assert relative(mine, theirs) < 1e-8
-
-
 def test_fresh_policies_are_orthogonal_seeded_and_different():
     architecture = ARCHITECTURES["mlp_4"]
-    first = initialize(architecture, 17, 6, 2, torch.Generator().manual_seed(0))
-    again = initialize(architecture, 17, 6, 2, torch.Generator().manual_seed(0))
+    first = orthogonal_policies(architecture, 17, 6, 2, torch.Generator().manual_seed(0))
+    again = orthogonal_policies(architecture, 17, 6, 2, torch.Generator().manual_seed(0))
     assert all(torch.equal(a, b) for a, b in zip(first.tensors(), again.tensors(), strict=True))
     middle = first.weights[1]  # (R, 256, 256)
     assert torch.allclose(middle @ middle.mT, 2 * torch.eye(256).expand(2, -1, -1), atol=1e-4)
     assert not torch.equal(middle[0], middle[1])
     assert all(not bias.any() for bias in first.biases)
+
+
+def test_the_residual_network_adds_the_first_layer_after_the_third_layers_relu():
+    """The authors' form: relu(W3 h2 + b3) + h1; the sum may not pass a ReLU."""
+    architecture, parameters, states, _, _ = problem("residual")
+    x = states
+    hidden = []
+    for weight, bias in zip(parameters.weights[:3], parameters.biases[:3], strict=True):
+        x = torch.relu(x @ weight + bias)
+        hidden.append(x)
+    wanted = torch.tanh((hidden[2] + hidden[0]) @ parameters.weights[3] + parameters.biases[3])
+    network = Network(architecture, RUNS, PAIRS, STATE, ACTION, torch.float64)
+    assert relative(network.forward(parameters, states, network.units()), wanted) < 1e-14
+    before = torch.relu(hidden[1] @ parameters.weights[2] + parameters.biases[2] + hidden[0])
+    assert relative(torch.tanh(before @ parameters.weights[3] + parameters.biases[3]), wanted) > 1e-2
+
+
+@pytest.mark.parametrize("skips", [((1, 2),), ((1, 3), (2, 4)), ((1, 2), (1, 4)), ((2, 3), (3, 4))])
+def test_any_skips_equal_autograd(skips):
+    architecture = Architecture((8, 8, 8, 8), skips)
+    _, initial, states, actions, cotangent = problem("", architecture=architecture)
+    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, dtype=torch.float64)
+    unroll.train(initial, states, actions)
+    found = unroll.pull_back(cotangent)
+    leaves = [tensor.clone().requires_grad_() for tensor in (states, actions)]
+    start = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
+    wanted = reference_training(architecture, start, *leaves, STEPS, RATE, 0.0)
+    objective = sum((w * c).sum() for w, c in zip(wanted, cotangent.tensors(), strict=True))
+    for mine, theirs in zip(found, torch.autograd.grad(objective, leaves), strict=True):
+        assert relative(mine, theirs) < 1e-8

@@ -1,58 +1,28 @@
-"""The outer loop: what it writes, its optimizers, resume, divergence, determinism."""
+"""The stage `obd distill`: what it writes, where it starts, what it refuses, determinism."""
 
+import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from helpers.small import make_small_dataset, write_small_inputs
+from helpers.distillation import small_settings
+from helpers.small import make_small_dataset, make_small_near_expert, write_small_inputs
 from obdistill.core import artifacts
-from obdistill.core.checkpoints import Checkpoint, flatten
 from obdistill.core.errors import UserError
-from obdistill.near_experts.networks import read_near_expert
+from obdistill.core.units import Normalizer, Task
+from obdistill.near_experts.near_expert import read_near_expert, write_near_expert
+from obdistill.near_experts.networks import Critics, mlp, orthogonal_
 from obdistill.policies.precision import resolve
-from obdistill.synsets.objectives import RegressionTargets, WeightSettings
-from obdistill.synsets.stage import (
-    DistillSettings,
-    InnerSettings,
-    OuterLoop,
-    OuterProblem,
-    OuterSettings,
-    distill,
-    select,
-)
+from obdistill.synsets.selection import random_rows
+from obdistill.synsets.stage import distill
 from obdistill.synsets.synset import read_pairs
 
 
-def small_settings(steps: int = 6, every: int = 2, **outer) -> DistillSettings:
-    return DistillSettings(
-        steps=steps,
-        snapshot_every=every,
-        inner=InnerSettings(architecture="mlp_2", steps=3),
-        outer=OuterSettings(
-            **{"batch_size": 16, "averaging": 0.0, "adaptive_clip": None, "weight_decay": 0.0, **outer}
-        ),
-    )
-
-
-def small_loop(settings: DistillSettings, seed: int = 0) -> OuterLoop:
-    generator = torch.Generator().manual_seed(9)
-    states = torch.randn(50, 3, generator=generator)
-    columns = RegressionTargets(torch.tanh(states[:, :1]), torch.ones(50))
-    pairs = torch.randn(8, 3, generator=generator), torch.rand(8, 1, generator=generator)
-    return OuterLoop(settings, OuterProblem(states, columns), pairs, seed)
-
-
-def run(loop: OuterLoop, steps: int) -> OuterLoop:
-    for _ in range(steps):
-        loop.advance()
-    return loop
-
-
-def same(first: OuterLoop, second: OuterLoop) -> bool:
-    mine, theirs = flatten(first.parts()), flatten(second.parts())
-    return first.step == second.step and all(torch.equal(mine[name], theirs[name]) for name in mine.keys() | theirs)
+def normalizer(states: int, actions: int = 1, low: float = -2.0, high: float = 2.0) -> Normalizer:
+    bounds = (np.full(actions, bound, np.float32) for bound in (low, high))
+    return Normalizer(np.zeros(states, np.float32), np.ones(states, np.float32), *bounds)
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +39,16 @@ def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
     assert synset.steps.tolist() == ([0] if objective == "random" else [2, 4, 6])
     assert synset.observations.shape == (len(synset.steps), 8, 3)
     assert synset.actions.shape == (len(synset.steps), 8, 1)
-    assert (synset.objective, synset.seed, synset.task.env_id) == (objective, 3, "Pendulum-v1")
+    assert (synset.method, synset.seed, synset.task.env_id) == (objective, 3, "Pendulum-v1")
     metrics, _ = artifacts.read_table(tmp_path / "metrics.csv", "metrics")
     assert metrics["step"].tolist() == ([] if objective == "random" else [1, 2, 3, 4, 5, 6])
     made = artifacts.read_sidecar(tmp_path / "synset.npz")
     assert made.get("precision") == (None if objective == "random" else resolve("auto", "cpu"))
+    assert (made["device"], made["threads"]) == ("cpu", torch.get_num_threads())
+    weights = made.get("weights")
+    assert (
+        weights is None if objective == "random" else list(weights) == ["effective_sample_size", "max", "mean", "min"]
+    )
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
@@ -89,8 +64,8 @@ def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):
 
 def test_the_random_baseline_is_where_distillation_starts():
     dataset = make_small_dataset()
-    again, other = select(dataset, 8, 1), select(dataset, 8, 2)
-    assert torch.equal(select(dataset, 8, 1), again)
+    again, other = random_rows(dataset, 8, 1), random_rows(dataset, 8, 2)
+    assert torch.equal(random_rows(dataset, 8, 1), again)
     assert not torch.equal(again, other)
 
 
@@ -108,134 +83,6 @@ def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, t
     assert not np.allclose(random.normalizer.raw_actions(wanted), random.actions[0], atol=1e-2), "the case to test"
 
 
-def test_the_papers_outer_step_is_clipped_sgd_with_momentum():
-    loop = small_loop(small_settings(optimizer="sgd", learning_rate=0.1, momentum=0.9, clip=1e-3))
-    start, velocity = loop.states.clone(), torch.zeros_like(loop.states)
-    position = start.clone()
-    for _ in range(3):
-        loop.advance()
-        total = torch.sqrt(loop.states.grad.square().sum() + loop.actions.grad.square().sum())
-        assert total.item() == pytest.approx(1e-3, rel=1e-3), "the norm was clipped"
-        velocity = 0.9 * velocity + loop.states.grad
-        position = position - 0.1 * velocity
-    assert torch.allclose(loop.states, position, atol=1e-7)
-    assert (loop.metrics[:3, 2] > 1e-3).all(), "the metrics show the norm before clipping"
-
-
-def test_a_spike_counts_the_less_the_longer_it_is():
-    def gradients(spike: float) -> list[float]:
-        loop = small_loop(small_settings(steps=20, every=20, adaptive_clip=2.0))
-        norms = []
-        for step in range(20):
-            if step == 15:
-                loop.problem.columns.weights.mul_(spike)
-            loop.advance()
-            norms.append(torch.cat([loop.states.grad, loop.actions.grad], 1).norm().item())
-            if step == 15:
-                loop.problem.columns.weights.div_(spike)
-        median = loop.metrics[:15, 2].median().item()
-        assert loop.metrics[15, 2] > 0.1 * spike * median, "the metrics show the norm before clipping"
-        return [norm / median for norm in norms]
-
-    calm, spiked, worse = gradients(1.0), gradients(1000.0), gradients(2000.0)
-    assert calm[15] < 2, "nothing to damp in a calm run"
-    assert spiked[:15] == worse[:15] == calm[:15]
-    # the limit squared over the length, both in medians
-    assert spiked[15] == pytest.approx(4 / (1000 * calm[15]), rel=1e-3)
-    assert worse[15] == pytest.approx(spiked[15] / 2, rel=1e-3)
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_weight_decay_pulls_the_pairs_towards_zero(optimizer):
-    settings = {"optimizer": optimizer, "learning_rate": 0.1, "schedule": "constant", "momentum": 0.0}
-    loops = [small_loop(small_settings(weight_decay=decay, **settings)) for decay in (0.0, 0.5)]
-    before = loops[0].states.clone()
-    for loop in loops:
-        loop.advance()
-    free, held = (loop.states for loop in loops)
-    assert torch.allclose(held, free - 0.1 * 0.5 * before, atol=1e-6)
-
-
-def test_adam_lowers_the_outer_loss():
-    loop = run(small_loop(small_settings(steps=60, every=60, learning_rate=0.03)), 60)
-    losses = loop.metrics[:, 1]
-    assert losses[-10:].mean() < 0.8 * losses[:10].mean()
-
-
-def test_cosine_schedule_ends_at_zero():
-    loop = run(small_loop(small_settings(steps=10, every=10, schedule="cosine", learning_rate=0.1)), 10)
-    rates = loop.metrics[:, 3].tolist()
-    assert rates[0] == 0.1
-    assert rates[5] == pytest.approx(0.05)
-    assert 0 < rates[-1] < 0.003
-
-
-def test_inverse_sqrt_schedule_does_not_depend_on_the_length_of_the_run():
-    settings = {"schedule": "inverse_sqrt", "learning_rate": 0.1, "decay_steps": 3}
-    long, short = (run(small_loop(small_settings(steps=n, every=n, **settings)), 10) for n in (20, 10))
-    assert long.metrics[:4, 3].tolist() == pytest.approx(
-        [0.1, 0.1 / (4 / 3) ** 0.5, 0.1 / (5 / 3) ** 0.5, 0.1 / 2**0.5]
-    )
-    assert torch.equal(long.states, short.states)
-
-
-def test_snapshots_show_the_synset_after_their_step_and_the_last_is_kept():
-    loop = small_loop(small_settings(steps=5, every=2))
-    assert loop.settings.snapshot_steps() == [2, 4, 5]
-    for index, steps in enumerate((2, 2, 1)):
-        run(loop, steps)
-        assert torch.equal(loop.snapshot_states[index], loop.states)
-        assert torch.equal(loop.snapshot_actions[index], loop.actions)
-
-
-def test_an_average_of_1_is_the_plain_mean_of_all_synsets():
-    loop = small_loop(small_settings(steps=4, every=4, average=1.0))
-    seen = []
-    for _ in range(4):
-        run(loop, 1)
-        seen.append(loop.states.clone())
-    assert torch.allclose(loop.snapshot_states[-1], torch.stack(seen).mean(0), atol=1e-6)
-
-
-def test_averaged_snapshots_are_a_mean_of_the_synsets():
-    averaged, plain = (small_loop(small_settings(average=average)) for average in (0.5, 0.0))
-    mean = plain.states.clone()
-    for step in range(1, 7):
-        run(plain, 1), run(averaged, 1)
-        newest = 1 / (1 + 0.5 * (step - 1))
-        mean = (1 - newest) * mean + newest * plain.states
-    assert torch.equal(averaged.states, plain.states), "averaging does not change the descent"
-    assert torch.allclose(averaged.snapshot_states[-1], mean, atol=1e-6)
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_resume_equals_a_straight_run_bit_for_bit(optimizer, tmp_path):
-    settings = small_settings(optimizer=optimizer, average=0.9)
-    straight = run(small_loop(settings), 6)
-    broken = run(small_loop(settings), 3)
-    checkpoint = Checkpoint(tmp_path / "synset.npz", {"seed": 0})
-    checkpoint.save(broken)
-    resumed = small_loop(settings)
-    checkpoint.restore(resumed)
-    assert resumed.step == 3
-    assert same(run(resumed, 3), straight)
-
-
-def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_used(tmp_path):
-    loop = run(small_loop(small_settings()), 3)
-    Checkpoint(tmp_path / "synset.npz", {"seed": 0}).save(loop)
-    other = small_loop(small_settings())
-    Checkpoint(tmp_path / "synset.npz", {"seed": 1}).restore(other)
-    assert other.step == 0
-    path = tmp_path / "synset.checkpoint.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(bytes(data))
-    Checkpoint(tmp_path / "synset.npz", {"seed": 0}).restore(other)
-    assert other.step == 0
-    assert torch.equal(other.states, small_loop(small_settings()).states)
-
-
 def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
     digests = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -243,24 +90,6 @@ def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
         digests.append([artifacts.sha256(tmp_path / name / file) for file in ("synset.npz", "metrics.csv")])
     assert digests[0] == digests[1]
     assert digests[0] != digests[2]
-
-
-def test_divergence_names_step_and_setting():
-    loop = run(small_loop(small_settings()), 2)
-    loop.states.fill_(float("nan"))
-    run(loop, 1)
-    with pytest.raises(UserError, match=r"outer step 3: .*outer.learning_rate \(now 0.2\)"):
-        loop.check()
-
-
-def test_memory_stays_flat():
-    loop = run(small_loop(small_settings(steps=40, every=40)), 10)
-    storages = {name: tensor.data_ptr() for name, tensor in flatten(loop.parts()).items()}
-    engine = [t.data_ptr() for t in loop.gradient.unroll._path.tensors()]
-    run(loop, 20)
-    assert {name: tensor.data_ptr() for name, tensor in flatten(loop.parts()).items()} == storages
-    assert [t.data_ptr() for t in loop.gradient.unroll._path.tensors()] == engine
-    assert not loop.states.requires_grad
 
 
 @pytest.mark.parametrize(
@@ -282,7 +111,33 @@ def test_a_damaged_dataset_is_refused(inputs, tmp_path):
         distill(copy, None, "dbc", 8, 0, small_settings(), tmp_path / "synset.npz")
 
 
-def test_settings_refuse_snapshots_beyond_the_steps():
-    with pytest.raises(ValueError, match="snapshot_every 9 is more than steps 6"):
-        small_settings(steps=6, every=9)
-    assert WeightSettings().form == "mean_one"
+@pytest.mark.parametrize(
+    ("change", "sizes", "message"),
+    [
+        (
+            {"task": Task("hopper", "Pendulum-v1", (-1200.0, -150.0))},
+            (3, 1),
+            "task: 'hopper'; the dataset has 'pendulum'",
+        ),
+        (
+            {"task": Task("pendulum", "Pendulum-v0", (-1200.0, -150.0))},
+            (3, 1),
+            "env_id: 'Pendulum-v0'; .* 'Pendulum-v1'",
+        ),
+        ({"normalizer": normalizer(3, high=1.0)}, (3, 1), r"highest actions: \[1.0\]; the dataset has \[2.0\]"),
+        ({"normalizer": normalizer(3, low=-1.0)}, (3, 1), r"lowest actions: \[-1.0\]; the dataset has \[-2.0\]"),
+        ({"normalizer": normalizer(4)}, (4, 1), "state dimensions: 4; the dataset has 3"),
+        ({"normalizer": normalizer(3, actions=2)}, (3, 2), "action dimensions: 2; the dataset has 1"),
+    ],
+)
+def test_a_near_expert_of_something_else_is_refused(change, sizes, message, inputs, tmp_path):
+    state_dim, action_dim = sizes
+    generator = torch.Generator().manual_seed(0)
+    actor = orthogonal_(mlp((state_dim, 8, action_dim)), generator)
+    critics = Critics([orthogonal_(mlp((state_dim + action_dim, 8, 1)), generator)])
+    other = dataclasses.replace(make_small_near_expert(), actor=actor, critics=critics, **change)
+    write_near_expert(tmp_path / "other.safetensors", other, {})
+    with pytest.raises(UserError, match=rf"other\.safetensors: {message}") as caught:
+        distill(inputs[0], tmp_path / "other.safetensors", "pbc", 8, 0, small_settings(), tmp_path / "synset.npz")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "synset.npz").exists()

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from helpers.workflow_copy import CONFIG, REPOSITORY, WorkflowCopy, write_inputs
+from obdistill.core import sources
 
 WHOLE = {"table": 1, "figure": 2, "summary": 1}  # show whole datasets too: table_1, figure_1, policy_spread
 # also those of synsets alone: aggregates, variance, performance_profiles, precision
@@ -66,7 +67,11 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
     again = finished.snakemake()
     assert again.code == 0
     assert "Nothing to be done" in again.text
-    for job in ("collections/own", "near_experts/first/card", "synsets/first/dbc/n8/seed1"):
+    for job in (
+        "collections/own",
+        "evaluations/first/near_expert/near_expert",
+        "synsets/first/dbc/default/size8/seed1",
+    ):
         assert (finished.folder / f"timings/{job}.tsv").is_file(), job
 
 
@@ -74,9 +79,9 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
     ("target", "rules"),
     [
         ("datasets", ["collect", "dataset"]),
-        ("near_experts", ["collect", "dataset", "near_expert", "card"]),
+        ("near_experts", ["collect", "dataset", "near_expert"]),
         ("synsets", ["collect", "dataset", "near_expert", "select", "distill"]),
-        ("evaluations", [rule for rule in ALL if rule not in ("card", *PAPER)]),
+        ("evaluations", [rule for rule in ALL if rule not in PAPER]),
         ("tables", [rule for rule in ALL if rule not in ("figure", "summary")]),
         ("figures", [rule for rule in ALL if rule not in ("table", "cost", "summary")]),
         ("paper", list(ALL)),
@@ -103,35 +108,43 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
 @pytest.mark.parametrize(
     ("module", "reruns"),
     [
-        ("cli", {}),
-        ("config", {}),
-        ("datasets/d4rl", {}),  # no task reads such a file
-        ("figures", {"figure": 5, "summary": 1}),
-        ("rendering", {"figure": 5, "summary": 1}),
-        ("tables", {"table": 4, "summary": 1}),
-        ("statistics", PAPER),
-        ("display", PAPER),  # colors and names
-        ("summary", {"summary": 1}),
-        ("report", {}),
-        ("cost", {"cost": 2, "table": 1}),
-        ("near_experts/card", {"evaluate_near_expert": 2, **WHOLE}),
+        ("paper/figures/figures", {"figure": 5, "summary": 1}),
+        ("paper/figures/rendering", {"figure": 5, "summary": 1}),
+        ("paper/tables/score_tables", {"table": 4, "summary": 1}),
+        ("paper/statistics/intervals", PAPER),
+        ("paper/names", PAPER),  # colors and names
+        ("paper/summary", {"summary": 1}),
+        ("core/methods", PAPER),  # names in tables; what a method needs shows in its jobs' inputs and settings
+        ("evaluations/cost", {"cost": 2, "table": 1}),
+        ("evaluations/near_expert", {"evaluate_near_expert": 2, **WHOLE}),
         (
-            "evaluate",
+            "evaluations/stage",
             {"evaluate_near_expert": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, **PAPER, "figure": 4},
         ),
-        ("distill", {"select": 4, "distill": 8, "evaluate": 12, "cost": 2, **PAPER}),
+        ("synsets/stage", {"select": 4, "distill": 8, "evaluate": 12, "cost": 2, **PAPER}),
         # one task's algorithm: its near-expert, and the two synsets that use it
         ("near_experts/td3_bc", {"near_expert": 1, "evaluate_near_expert": 1, "distill": 2, "evaluate": 2, **REPORT}),
-        (
-            "near_experts/checkpoint",
-            {"near_expert": 1, "evaluate_near_expert": 1, "distill": 2, "evaluate": 2, **REPORT},
-        ),
-        ("errors", ALL),
+        ("near_experts/corl", {"near_expert": 1, "evaluate_near_expert": 1, "distill": 2, "evaluate": 2, **REPORT}),
+        ("core/units", ALL),
     ],
 )
 def test_editing_a_module_reruns_the_stages_that_use_it(workflow, module, reruns):
     workflow.edit(f"src/obdistill/{module}.py")
     assert workflow.planned().counts == reruns
+
+
+def test_editing_machinery_reruns_nothing(workflow):
+    """Commands, messages, logs, locks, reading of settings; and an algorithm that no task uses."""
+    package = workflow.folder / "src/obdistill"
+    machinery = {name for name in sources._graph("obdistill").modules if sources.is_machinery(name)}
+    named = {"obdistill", "obdistill.core.methods"}  # the latter is a source of tables and figures
+    files = [package.parent.joinpath(*name.split(".")).with_suffix(".py") for name in machinery - named]
+    for file in [*files, package / "__init__.py", package / "cli.py", *package.glob("experiment/*.py")]:
+        workflow.edit(str(file.relative_to(workflow.folder)))
+    for unused in ("near_experts/iql", "datasets/d4rl", "paper/__init__"):
+        workflow.edit(f"src/obdistill/{unused}.py")
+    assert len(files) > 15
+    assert workflow.planned().counts == {}
 
 
 @pytest.mark.parametrize(
@@ -190,14 +203,14 @@ def test_adding_sizes_runs_those_sizes_only(workflow):
     answer = workflow.planned()
     assert answer.counts == {"distill": 2, "evaluate": 2, "table": 1, "figure": 1}
     paper = ["results/paper/synset_size.png", "results/paper/table_5.csv"]
-    assert [path for path in answer.outputs if "/first/av_pbc/n4/" not in path] == paper
+    assert [path for path in answer.outputs if "/first/av_pbc/default/size4/" not in path] == paper
 
 
 def test_a_lost_or_replaced_file_is_noticed(workflow):
-    (workflow.folder / "results/synsets/first/dbc/n8/seed1/synset.json").unlink()
+    (workflow.folder / "results/synsets/first/dbc/default/size8/seed1/synset.json").unlink()
     assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **RETURNS}
     (workflow.folder / "data/checkpoint.npz").write_text("other weights")
-    assert workflow.planned("near_experts").counts == {"near_expert": 1, "evaluate_near_expert": 1}
+    assert workflow.planned("near_experts").counts == {"near_expert": 1}
 
 
 def test_random_and_dbc_need_no_near_expert(tmp_path):
@@ -230,7 +243,7 @@ def test_another_configfile_replaces_the_default(workflow):
 @pytest.mark.parametrize(
     ("path", "value", "line"),
     [
-        ("distill", {}, "error: config.yaml: distill: unknown key (did you mean 'distill'?); allowed: "),
+        ("distil", {}, "error: config.yaml: distil: unknown key (did you mean 'distill'?); allowed: "),
         ("distill.steps", -1, "error: config.yaml: distill.steps: -1: should be greater than or equal to 1"),
         ("seeds", [0, 0], "error: config.yaml: seeds: 0 stands there twice"),
     ],

@@ -62,7 +62,7 @@ def parameters(stage):
 
 def test_the_file_is_what_the_sources_say(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    spec = importlib.util.spec_from_file_location("dvc_stages", "workflow/dvc_stages.py")
+    spec = importlib.util.spec_from_file_location("dvc_stages", "workflow/dvc/dvc_stages.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert Path("dvc.yaml").read_text() == module.text(), "make dvc-yaml"
@@ -78,7 +78,7 @@ def test_each_stage_is_a_target_and_keeps_its_folder():
 
 def test_every_rule_file_and_every_module_of_the_rules_is_a_dependency():
     deps = {dep for stage in STAGES.values() for dep in stage["deps"]}
-    files = [*(REPOSITORY / "workflow/rules").glob("*.smk"), REPOSITORY / "src/obdistill/experiment/workflow.py"]
+    files = [*(REPOSITORY / "workflow/rules").glob("*.smk"), REPOSITORY / "src/obdistill/experiment/jobs.py"]
     for file in files:
         assert str(file.relative_to(REPOSITORY)) in deps
         for module in re.findall(r'sources(?:_of_variant)?\("obd\.([\w.]+)"', file.read_text()):
@@ -220,10 +220,10 @@ def test_a_clone_gets_everything_and_has_nothing_to_do(kept, tmp_path):
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("src/obdistill/paper/figures/figures.py", {"paper"}),
+        ("src/obdistill/paper/figures/make.py", {"paper"}),
         ("src/obdistill/synsets/stage.py", {"synsets"}),
         ("workflow/rules/evaluations.smk", {"evaluations"}),
-        ("src/obdistill/experiment/workflow.py", set(STAGES)),
+        ("src/obdistill/experiment/jobs.py", set(STAGES)),
     ],
 )
 def test_an_edit_changes_the_stages_that_use_the_file(project, file, stages):

@@ -7,13 +7,17 @@ from obdistill.synsets.settings import RANDOM
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.experiment.record import Record
-from obdistill.experiment.workflow import Experiment, package_file, sources
+from obdistill.core.sources import sources
+from obdistill.experiment.jobs import Experiment
 
 # jobs call the `obd` of the environment that runs Snakemake, activated or not
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
 
 try:
-    experiment = Experiment.load(workflow.configfiles, command_line=workflow.config_settings.config)
+    if workflow.modifier.skip_configfile:  # another workflow uses this one as a module, and gives a configuration
+        experiment = Experiment.given(config)
+    else:
+        experiment = Experiment.load(workflow.configfiles, command_line=workflow.config_settings.config)
 except UserError as error:
     sys.exit(f"error: {error}")
 

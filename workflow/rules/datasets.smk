@@ -56,5 +56,6 @@ rule dataset:
 rule datasets:
     input:
         [paths(file, experiment.tasks()) for file in rules.dataset.output],
+    localrule: True
     message:
         "All datasets are there"

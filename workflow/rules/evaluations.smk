@@ -110,5 +110,6 @@ rule evaluations:
         [paths(file, experiment.near_experts()) for file in rules.evaluate_near_expert.output],
         [paths(file, experiment.whole_data()) for file in rules.evaluate_whole_data.output],
         [paths(file, experiment.costs()) for file in rules.cost.output],
+    localrule: True
     message:
         "All evaluations are there"

@@ -32,5 +32,6 @@ rule near_expert:
 rule near_experts:
     input:
         [paths(file, experiment.near_experts()) for file in rules.near_expert.output],
+    localrule: True
     message:
         "All near-experts are there"

@@ -73,5 +73,6 @@ rule distill:
 rule synsets:
     input:
         [paths(file, experiment.synsets()) for file in rules.distill.output],
+    localrule: True
     message:
         "All synsets are there"

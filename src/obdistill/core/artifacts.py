@@ -98,9 +98,8 @@ def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     data : dict of ndarray, or DataFrame
         What to write. Floats of a table are written with 6 significant digits.
     metadata : mapping
-        Plain data: ``kind`` first of all, settings, seeds, facts. ``threads``, the CPU threads of what torch computed,
-        goes to ``versions``, for it decides the last bits too. These, ``sha256``, and ``metadata_sha256``, of all the
-        others, are added here.
+        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and
+        ``metadata_sha256``, of all the others.
 
     Raises
     ------
@@ -121,8 +120,7 @@ def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
         replacing(path) as of_data,  # renamed first
     ):
         writers[path.suffix](data, of_data)
-        facts = {**metadata, "file": path.name, "sha256": sha256(of_data)}
-        facts["versions"] = versions(facts.pop("threads", None))
+        facts = {**metadata, "file": path.name, "sha256": sha256(of_data), "versions": versions()}
         of_sidecar.write_text(as_json({**facts, "metadata_sha256": _hash_of(facts)}), encoding="utf-8")
 
 
@@ -245,6 +243,11 @@ def check_unpacked_size(path: Path) -> None:
         raise UserError(f"{path}: refused: would unpack to {unpacked / 2**30:.1f} GiB; at most 1 GiB is allowed")
 
 
+def metadata_of(artifact: Artifact | None) -> Mapping[str, Any]:
+    """Return the metadata of what was read; none of what was made in memory."""
+    return {} if artifact is None else artifact.metadata
+
+
 def inputs(**read: Artifact | Path | None) -> dict[str, dict[str, str]]:
     """Describe the files a stage has read, for its metadata: file name and sha256 by role.
 
@@ -258,7 +261,8 @@ def inputs(**read: Artifact | Path | None) -> dict[str, dict[str, str]]:
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of Python, the platform and the packages that decide results."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in VERSIONED:
         try:
@@ -266,11 +270,6 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def versions(threads: int | None = None) -> dict[str, str]:
-    """Return the versions of Python, the platform and the packages that decide results, and the thread count."""
-    return _versions() | ({} if threads is None else {"threads": str(threads)})
 
 
 class Clock:

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import logging
 import time
@@ -72,25 +71,6 @@ def restore(parts: Mapping[str, Part], tensors: Mapping[str, Tensor]) -> None:
                 part.set_state(state["state"])
             case _:
                 part.detach().copy_(state["value"])
-
-
-def sources_hash(*modules: str) -> str:
-    """Return the hash of the source files of modules and packages, which decide what a step computes.
-
-    Parameters
-    ----------
-    *modules : str
-        Import names; all files of a package count but ``command.py``, which reads options only.
-    """
-    files: list[Path] = []
-    for module in modules:
-        spec = importlib.util.find_spec(module)
-        if spec is None or spec.origin is None:
-            raise ValueError(f"{module}: no such module")
-        origin = Path(spec.origin)
-        files += sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
-    hashes = [artifacts.sha256(file) for file in files if file.name != "command.py"]
-    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()
 
 
 def differences(first: Any, second: Any, where: str = "") -> list[str]:

@@ -12,9 +12,11 @@ from typing import Any
 import click
 import pydantic
 
-from obdistill.core import lock, logs, outputs, settings, termination
+from obdistill.core import lock, logs, outputs, termination
 from obdistill.core.atomic import check_writable
+from obdistill.core.declarations import describe
 from obdistill.core.errors import UserError, out_of_memory
+from obdistill.core.parsing import assignments, merge, parse
 
 
 class UserPath(click.Path):
@@ -115,7 +117,7 @@ def stage(
             click.option(
                 "--set", "assignment", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated."
             )(command)
-            command.epilog = "\b\nSettings:\n" + "\n".join(f"  {line}" for line in settings.describe(model))
+            command.epilog = "\b\nSettings:\n" + "\n".join(f"  {line}" for line in describe(model))
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all cores).")(command)
         click.option("--log", type=FILE, help="Write the log to this file as well.")(command)
         return command
@@ -130,7 +132,8 @@ def _one_line_for_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        log.error("error: %s", error)
+        for line in str(error).splitlines():
+            log.error("error: %s", line)
         raise SystemExit(2) from None
     except termination.Terminated as error:
         log.error("error: %s", error.text)
@@ -160,4 +163,4 @@ def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]
         raise UserError(f"--settings: is not JSON ({error})") from None
     if not isinstance(given, dict):
         raise UserError(f"--settings: holds {type(given).__name__}; a JSON object is needed")
-    return settings.parse(model, settings.merge(given, settings.assignments(texts)), "settings")
+    return parse(model, merge(given, assignments(texts)), "settings")

@@ -4,9 +4,9 @@ MEMORY_SIGNS = ("DefaultCPUAllocator", "not enough memory", "out of memory", "st
 
 
 class UserError(Exception):
-    """Bad input: the message is one line that names the file or setting, the value, and what is allowed.
+    """Bad input: one line for each problem names the file or setting, the value, and what is allowed.
 
-    Commands print it without a traceback and exit with status 2.
+    Commands print them without a traceback and exit with status 2.
     """
 
 

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import gymnasium
 import h5py
 import minari
@@ -37,12 +36,12 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
 from obdistill.core import artifacts, atomic, environments, logs
-from obdistill.core.command import FOLDER, stage
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
-from obdistill.datasets.collected import COLLECTION_FILE
-from obdistill.datasets.minari import DATA_FOLDER, HDF5_FILE, new_dataset
+from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE
+from obdistill.datasets.minari import new_dataset
 from obdistill.datasets.settings import CollectSettings
+from obdistill.datasets.source import COLLECTION_FILE
 
 RECENT_EPISODES = 10
 log = logging.getLogger(__name__)
@@ -241,7 +240,7 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         "levels": facts,
         "training": {"episodes": len(replay), "transitions": sum(map(len, replay)), "returns": _returns(replay)},
         "seconds": clock.seconds(),
-        "versions": artifacts.versions(torch.get_num_threads()),
+        "versions": artifacts.versions(),
     }
     atomic.write_json(out / COLLECTION_FILE, collection)
     return collection
@@ -364,6 +363,7 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
             "episodes": len(episodes),
             "episode_return": {"min": min(returns), "mean": float(np.mean(returns)), "max": max(returns)},
             "sha256": artifacts.sha256(data_file),
+            "metadata_sha256": artifacts.sha256(folder / DATA_FOLDER / METADATA_FILE),
         }
     env.close()
     log.info("%s: %d transitions, mean return %.1f", out / name, facts["transitions"], np.mean(returns))
@@ -389,11 +389,3 @@ def _compress(path: Path) -> None:
 
 def _returns(episodes: Sequence[Episode]) -> list[float]:
     return [round(sum(episode.rewards.tolist()), 3) for episode in episodes]
-
-
-@stage("collect", CollectSettings)
-@click.option("--out", required=True, type=FOLDER, help="Minari root to write into.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root seed.")
-def command(out: Path, seed: int, settings: CollectSettings) -> None:
-    """Train SAC and record D4RL-style datasets in Minari's form."""
-    collect(settings, out, seed)

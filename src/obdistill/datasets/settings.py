@@ -1,7 +1,7 @@
 """Settings of datasets: where the transitions come from, and how the project collects its own."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field, model_validator
@@ -18,43 +18,52 @@ MINARI_ID = r"^([A-Za-z0-9_][A-Za-z0-9_-]*/)*[A-Za-z0-9_][A-Za-z0-9_-]*-v[0-9]+$
 class SourceSettings(Settings):
     """Settings that every source has."""
 
-    env_id: str | None = Field(None, description="Gymnasium id of the evaluation; default: the source's own.")
+    env_id: str | None = Field(
+        None, description="Gymnasium id of the environment for evaluation; null: the source's own"
+    )
     reference_returns: tuple[float, float] | None = Field(
         None,
-        description="Returns of a random and an expert policy (score 0 and 100); default: the source's, else D4RL's.",
+        description="returns of a random and an expert policy (score 0 and 100); null: the source's, else D4RL's",
+    )
+    clip_actions: bool = Field(
+        False, description="cut of actions to the environment's bounds, as most environments do themselves"
     )
 
 
 class MinariSettings(SourceSettings):
     """A Minari dataset."""
 
-    source: Literal["minari"] = Field(description="A Minari dataset.")
-    id: str = Field(pattern=MINARI_ID, description="Minari id, e.g. mujoco/halfcheetah/medium-v0.")
-    root: Path | None = Field(
-        None, description="Folder of Minari datasets; default: Minari's own (~/.minari/datasets)."
+    source: Literal["minari"] = Field(description="kind of the source: a Minari dataset")
+    id: str = Field(pattern=MINARI_ID, description="Minari id, e.g. mujoco/halfcheetah/medium-v0")
+    root: Path | None = Field(None, description="folder of Minari datasets; null: Minari's own (~/.minari/datasets)")
+    download: bool = Field(True, description="download by Minari if the dataset is not in the folder")
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="checksum that the data files must have; null: that in collection.json, else any",
     )
-    download: bool = Field(True, description="Let Minari download the dataset if it is not in the folder.")
 
 
 class D4rlSettings(SourceSettings):
     """A file in D4RL's layout."""
 
-    source: Literal["d4rl"] = Field(description="D4RL's HDF5 layout.")
+    source: Literal["d4rl"] = Field(description="kind of the source: a file in D4RL's HDF5 layout")
     file: str = Field(
-        min_length=1, description="D4RL's name (e.g. halfcheetah-medium-replay-v2), a http(s) URL, or a path."
+        min_length=1,
+        description="name of one of D4RL's sets (e.g. halfcheetah-medium-replay-v2), URL (http or https), or path",
     )
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="Checksum that the file must have; default: any (it is recorded)."
+        None, pattern="^[0-9a-f]{64}$", description="checksum that the file must have; null: any (it is recorded)"
     )
-    cache: Path | None = Field(None, description="Folder of downloads; default: $OBD_CACHE, else ~/.cache/obd.")
+    cache: Path | None = Field(None, description="folder of downloads; null: $OBD_CACHE, else ~/.cache/obd")
 
 
 class CollectedSettings(SourceSettings):
     """A level of an own collection."""
 
-    source: Literal["collect"] = Field(description="A dataset of an own collection.")
-    collection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="Name of the collection in the configuration.")
-    level: Level = Field(description="Which of its datasets.")
+    source: Literal["collect"] = Field(description="kind of the source: a dataset collected by obd collect")
+    collection: str = Field(pattern="^[a-z][a-z0-9_]*$", description="name of the collection, a key of collections")
+    level: Level = Field(description="dataset of the collection")
 
 
 # the place to add a source: its settings here, its `load` in `stage._load`
@@ -68,29 +77,33 @@ class DatasetSettings(pydantic.RootModel[Annotated[AnySettings, Field(discrimina
 class CollectSettings(Settings):
     """What to train on and what to record."""
 
-    env_id: str = Field("HalfCheetah-v5", description="Gymnasium environment id.")
-    levels: tuple[Level, ...] = Field(LEVELS, min_length=1, description="Datasets to make.")
-    medium_steps: int = Field(200_000, ge=1, description="Training steps up to the medium policy.")
+    renamed: ClassVar = {"hidden_sizes": "hidden_widths"}
+
+    env_id: str = Field("HalfCheetah-v5", description="Gymnasium id of the environment")
+    levels: tuple[Level, ...] = Field(LEVELS, min_length=1, description="datasets to make")
+    medium_steps: int = Field(200_000, ge=1, description="training steps up to the medium policy")
     medium_score: float | None = Field(
-        None, description="Take the medium policy earlier, once the last 10 training episodes reach this mean score."
+        None,
+        description="mean score of the last 10 training episodes at which the medium policy is taken; "
+        "null: after medium_steps",
     )
-    expert_steps: int = Field(1_000_000, ge=1, description="Training steps up to the expert policy.")
-    transitions: int = Field(1_000_000, ge=1, description="Transitions of random, of medium and of expert.")
+    expert_steps: int = Field(1_000_000, ge=1, description="training steps up to the expert policy")
+    transitions: int = Field(1_000_000, ge=1, description="transitions of each of random, medium and expert")
     max_replay_transitions: int | None = Field(
         None,
         ge=1,
-        description="Keep whole episodes of medium_replay, evenly over training, up to this many transitions.",
+        description="most transitions of medium_replay, whole episodes spread evenly over training; null: all",
     )
     reference_returns: tuple[float, float] | None = Field(
-        None, description="Returns of a random and an expert policy (score 0 and 100); default: D4RL's, if it has any."
+        None, description="returns of a random and an expert policy (score 0 and 100); null: D4RL's, if it has any"
     )
     hidden_widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (256, 256), min_length=1, description="Hidden layers of SAC's actor and critics."
+        (256, 256), min_length=1, description="widths of the hidden layers of SAC's actor and critics, units"
     )
-    learning_rate: float = Field(3e-4, gt=0, description="SAC's learning rate (Adam).")
-    batch_size: int = Field(256, ge=1, description="SAC's batch size.")
-    discount: float = Field(0.99, gt=0, lt=1, description="SAC's discount factor.")
-    random_steps: int = Field(5000, ge=0, description="Uniformly random steps before SAC learns.")
+    learning_rate: float = Field(3e-4, gt=0, description="learning rate of SAC (Adam)")
+    batch_size: int = Field(256, ge=1, description="transitions per step of SAC")
+    discount: float = Field(0.99, gt=0, lt=1, description="discount factor of SAC")
+    random_steps: int = Field(5000, ge=0, description="uniformly random steps before SAC learns")
 
     @model_validator(mode="after")
     def _check(self) -> "CollectSettings":

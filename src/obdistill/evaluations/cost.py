@@ -8,16 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 import torch
 
 from obdistill.core import artifacts
-from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.evaluations.settings import CostSettings
-from obdistill.evaluations.stage import clone
+from obdistill.policies import bc
 from obdistill.synsets.synset import read_pairs
 
 KIND = "cost"
@@ -58,7 +56,7 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
             raise UserError(f"{path}: is of task {pairs.task.name!r}; {dataset_path} is of {rows[0]['task']!r}")
         raw = pairs.observations[-1], pairs.actions[-1]
         states, actions = pairs.normalizer.states(raw[0]), pairs.normalizer.actions(raw[1])
-        train = functools.partial(clone, states, actions, training, policies=1, seed=0)
+        train = functools.partial(bc.train, states, actions, training, policies=1, seed=0)
         times[name] = [_seconds(train) for _ in range(repeats)]
         rows.append(
             {
@@ -87,12 +85,3 @@ def _seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-@stage("cost", CostSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@click.option("--synset", type=FILE, required=True, help="Synset artifact (.npz) of the same task.")
-@out_option(".csv", "Table to write (.csv).")
-def command(settings: CostSettings, dataset: Path, synset: Path, out: Path) -> None:
-    """Time the training of a policy on a whole dataset and on a synset."""
-    measure(dataset, synset, settings, out)

@@ -1,29 +1,27 @@
-"""The card of a near-expert, ``obd evaluate-near-expert``: its returns, and its critics against Monte-Carlo returns."""
+"""Evaluation of a near-expert: its returns, and its critics against Monte-Carlo returns."""
 
 import functools
 import logging
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 
 from obdistill.core import artifacts
-from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
-from obdistill.core.seeding import child_seed
+from obdistill.evaluations.returns import returns_table
 from obdistill.evaluations.rollout import Trajectory, record
 from obdistill.evaluations.settings import NearExpertEvaluationSettings
-from obdistill.evaluations.stage import returns_table
-from obdistill.near_experts.networks import NearExpert, read_near_expert
+from obdistill.evaluations.stage import environment_seeds
+from obdistill.near_experts.near_expert import NearExpert, read_near_expert
 from obdistill.near_experts.training import discounted_returns
 
 CUT_WEIGHT = 0.01  # a return counts if what was cut off after it has less than this share of the discounted horizon
 log = logging.getLogger(__name__)
 
 
-def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
+def evaluate_near_expert(near_expert_path: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
     """Roll a near-expert out and write its returns, with the comparison of its critics in the sidecar.
 
     Parameters
@@ -44,12 +42,11 @@ def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationS
     """
     clock = artifacts.Clock()
     near_expert = read_near_expert(near_expert_path)
-    assert near_expert.artifact is not None
-    made = near_expert.artifact.metadata
+    made = artifacts.metadata_of(near_expert.artifact)
     for key in ("algorithm", "settings", "transitions"):
         if key not in made:
             raise UserError(f"{near_expert_path}: its .json has no {key}")
-    env_seeds = np.array([[child_seed(seed, "environment", 0, k) % 2**31 for k in range(settings.episodes)]])  # (1, E)
+    env_seeds = environment_seeds(seed, 1, settings.episodes)
     log.info("%d episodes of %s", settings.episodes, near_expert.task.env_id)
     (trajectories,) = record(functools.partial(_act, near_expert), near_expert.task.env_id, env_seeds)
     returns = np.array([trajectory.rewards.sum() for trajectory in trajectories])
@@ -78,6 +75,8 @@ def make_card(near_expert_path: Path, seed: int, settings: NearExpertEvaluationS
         "score": _mean_and_sd(scores),
         "critics": compare_critics(near_expert, trajectories, settings.discount),
         "inputs": artifacts.inputs(near_expert=near_expert.artifact),
+        "precision": "float32",
+        "device": "cpu",
         "threads": torch.get_num_threads(),
         "seconds": clock.seconds(),
     }
@@ -111,7 +110,7 @@ def compare_critics(
     -------
     dict
         By critic: number of ``states``, ``mean_return``, ``mean_q``, ``bias`` (their difference) and Pearson
-        ``correlation``; None where there are too few states to tell.
+        ``correlation``; None where there are too few states to say.
     """
     returns, values = [np.zeros(0)], [np.zeros((len(near_expert.critics), 0))]
     for trajectory in trajectories:
@@ -140,12 +139,3 @@ def _agreement(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | int
 
 def _mean_and_sd(values: np.ndarray) -> dict[str, float]:
     return {"mean": float(values.mean()), "sd": float(values.std(ddof=1))}
-
-
-@stage("evaluate-near-expert", NearExpertEvaluationSettings)
-@click.option("--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors).")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
-@out_option(".csv", "Returns to write (.csv).")
-def command(near_expert: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
-    """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
-    make_card(near_expert, seed, settings, out)

@@ -19,8 +19,8 @@ from obdistill.near_experts.training import (
     Batch,
     Learner,
     adam,
-    follow,
     minimize,
+    polyak_update,
     squared_error,
 )
 
@@ -52,7 +52,7 @@ class CalQl(Learner):
             next_output = self.actor(batch.next_states)
             next_actions, _ = self._sample(next_output)  # (B, A)
             next_values = self.target_critics(batch.next_states, next_actions).amin(0)  # (B,)
-            targets = batch.bootstrapped(next_values, settings.discount)
+            targets = batch.td_target(next_values, settings.discount)
             actions, log_densities = self._other_actions(output, next_output)  # (B, 3K, A), (B, 3K)
 
         new_actions, log_density = self._sample(output)  # (B, A), (B,)
@@ -74,7 +74,7 @@ class CalQl(Learner):
         error = squared_error(data_values, targets)
         critic_loss = error + weight * gap.sum()
         minimize(critic_loss, self.critic_optimizer)
-        follow(self.target_critics, self.critics, settings.target_rate)
+        polyak_update(self.target_critics, self.critics, settings.target_rate)
         return {
             "critic_error": error,
             "conservative_gap": gap.mean(),

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from obdistill.core.seeding import torch_generator
-from obdistill.near_experts.networks import initialize, mlp
+from obdistill.near_experts.networks import mlp, orthogonal_
 from obdistill.near_experts.settings import IqlSettings
-from obdistill.near_experts.training import Batch, Learner, adam, follow, minimize, squared_error
+from obdistill.near_experts.training import Batch, Learner, adam, minimize, polyak_update, squared_error
 
 
 class Iql(Learner):
@@ -20,14 +20,14 @@ class Iql(Learner):
         super().__init__(settings, state_dim, action_dim, device)
         self.settings = settings
         generator = torch_generator(settings.seed, "near_expert", "value initialisation")
-        self.value = initialize(mlp((state_dim, *settings.critic_hidden_widths, 1)), generator).to(device)
+        self.value = orthogonal_(mlp((state_dim, *settings.critic_hidden_widths, 1)), generator).to(device)
         self.value_optimizer = adam(self.value.parameters(), settings.critic_learning_rate)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the state value, the critics, the targets and the actor."""
         settings = self.settings
         with torch.no_grad():
-            targets = batch.bootstrapped(self.value(batch.next_states).squeeze(-1), settings.discount)  # (B,)
+            targets = batch.td_target(self.value(batch.next_states).squeeze(-1), settings.discount)  # (B,)
             data_values = self.target_critics(batch.states, batch.actions).amin(0)  # (B,)
         advantages = data_values - self.value(batch.states).squeeze(-1)  # (B,)
         value_loss = expectile_loss(advantages, settings.expectile)
@@ -35,7 +35,7 @@ class Iql(Learner):
 
         critic_loss = squared_error(self.critics(batch.states, batch.actions), targets)
         minimize(critic_loss, self.critic_optimizer)
-        follow(self.target_critics, self.critics, settings.target_rate)
+        polyak_update(self.target_critics, self.critics, settings.target_rate)
 
         weights = advantage_weights(advantages.detach(), settings.inverse_temperature, settings.weight_limit)  # (B,)
         errors = (self.actor(batch.states).tanh() - batch.actions).square().sum(-1)  # (B,)

@@ -1,6 +1,6 @@
 """Settings of near-experts: of each offline-RL algorithm, and of an import."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -13,59 +13,67 @@ Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 class TrainingSettings(Settings):
     """Settings that every offline-RL algorithm has."""
 
-    algorithm: str
+    renamed: ClassVar = {"actor_widths": "actor_hidden_widths", "critic_widths": "critic_hidden_widths"}
+
+    algorithm: str = Field(description="kind of the near-expert")
     seed: int = Field(0, ge=0, description="seed of initialization, batches and sampled actions")
     steps: int = Field(1_000_000, ge=1, description="gradient steps")
     batch_size: int = Field(256, ge=1, description="transitions per step")
     discount: float = Field(0.99, ge=0, lt=1, description="discount factor gamma")
     reward_scale: float | None = Field(
-        1.0, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
+        1.0, gt=0, description="factor of the rewards in training; null: 1000 / range of the episode returns"
     )
-    target_rate: float = Field(5e-3, gt=0, le=1, description="rate at which target networks follow, per update")
-    actor_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the actor")
+    target_rate: float = Field(5e-3, gt=0, le=1, description="share by which target networks follow at each update")
+    actor_learning_rate: float = Field(3e-4, gt=0, description="learning rate of the actor (Adam)")
     actor_schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="the actor's learning rate over the steps; cosine ends at 0"
+        "constant", description="learning rate of the actor over the steps; cosine ends at 0"
     )
-    critic_learning_rate: float = Field(3e-4, gt=0, description="Adam's learning rate of the critics")
-    actor_hidden_widths: Widths = Field((256, 256), description="hidden widths of the actor")
-    critic_hidden_widths: Widths = Field((256, 256), description="hidden widths of each of the two critics")
+    critic_learning_rate: float = Field(3e-4, gt=0, description="learning rate of the critics (Adam)")
+    actor_hidden_widths: Widths = Field((256, 256), description="widths of the actor's hidden layers, units")
+    critic_hidden_widths: Widths = Field(
+        (256, 256), description="widths of the hidden layers of each of the two critics, units"
+    )
 
 
 class CalQlSettings(TrainingSettings):
     """Settings of Cal-QL."""
 
-    algorithm: Literal["cal_ql"]
-    actor_learning_rate: float = Field(3e-5, gt=0, description="Adam's learning rate of the actor and the entropy")
-    actor_hidden_widths: Widths = Field((256, 256, 256), description="hidden widths of the actor")
+    algorithm: Literal["cal_ql"] = Field(description="kind of the near-expert: Cal-QL (the paper's)")
+    actor_learning_rate: float = Field(
+        3e-5, gt=0, description="learning rate of the actor and the entropy weight (Adam)"
+    )
+    actor_hidden_widths: Widths = Field((256, 256, 256), description="widths of the actor's hidden layers, units")
     conservative_weight: float = Field(10.0, ge=0, description="weight of the conservative term (CQL's alpha)")
-    sampled_actions: int = Field(10, ge=1, description="actions per state: random, of the policy, of the policy at s'")
+    sampled_actions: int = Field(
+        10, ge=1, description="actions per state of each kind: random, of the policy, of the policy at the next state"
+    )
     temperature: float = Field(1.0, gt=0, description="temperature of the conservative term's soft maximum")
-    calibration: bool = Field(True, description="hold policy values above the data's returns; false: plain CQL")
+    calibration: bool = Field(True, description="calibration by the data's returns; false: plain CQL")
     target_gap: float | None = Field(
-        None, description="let a Lagrange multiplier hold the conservative term at this value; null: none"
+        None, description="value at which a Lagrange multiplier holds the conservative term; null: no multiplier"
     )
 
 
 class IqlSettings(TrainingSettings):
     """Settings of IQL; the defaults are the paper's for the MuJoCo tasks."""
 
-    algorithm: Literal["iql"]
+    algorithm: Literal["iql"] = Field(description="kind of the near-expert: IQL")
     reward_scale: float | None = Field(
-        None, gt=0, description="rewards are multiplied by it in training; null: 1000 / range of the episode returns"
+        None, gt=0, description="factor of the rewards in training; null: 1000 / range of the episode returns"
     )
     actor_schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="the actor's learning rate over the steps; cosine ends at 0"
+        "cosine", description="learning rate of the actor over the steps; cosine ends at 0"
     )
     expectile: float = Field(0.7, gt=0, lt=1, description="expectile of the state value; 0.5 is the mean")
-    inverse_temperature: float = Field(3.0, ge=0, description="advantages are multiplied by it (the paper's beta)")
+    inverse_temperature: float = Field(3.0, ge=0, description="factor of the advantages (beta of the IQL paper)")
     weight_limit: float = Field(100.0, gt=0, description="largest weight of a transition in the actor's loss")
 
 
 class Td3BcSettings(TrainingSettings):
     """Settings of TD3+BC; the defaults are the paper's."""
 
-    algorithm: Literal["td3_bc"]
-    alpha: float = Field(2.5, ge=0, description="weight of q against behavior cloning (the paper's alpha)")
+    algorithm: Literal["td3_bc"] = Field(description="kind of the near-expert: TD3+BC (the fastest)")
+    alpha: float = Field(2.5, ge=0, description="weight of q against behavior cloning (alpha of the TD3+BC paper)")
     target_noise: float = Field(0.2, ge=0, description="standard deviation of the noise on the target's action")
     target_noise_limit: float = Field(0.5, ge=0, description="largest size of that noise")
     steps_per_actor_update: int = Field(2, ge=1, description="critic steps per step of the actor and the targets")
@@ -74,17 +82,19 @@ class Td3BcSettings(TrainingSettings):
 class StatisticsSettings(Settings):
     """Where the state statistics of an imported policy are."""
 
-    file: str = Field(description="JSON or .npz file that holds state_mean and state_std")
-    key: str | None = Field(None, description="entry of a JSON file that holds the two; null: they are at its top")
+    file: str = Field(description="JSON or .npz file with state_mean and state_std")
+    key: str | None = Field(None, description="entry of the JSON file with the two; null: its top level")
 
 
 class ImportSettings(Settings):
     """Settings of an import."""
 
-    algorithm: Literal["import"]
-    checkpoint: str = Field(description="CORL checkpoint (.pt), or the same weights as plain arrays (.npz)")
+    algorithm: Literal["import"] = Field(description="kind of the near-expert: a checkpoint of CORL")
+    checkpoint: str = Field(
+        description="path of a CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or its weights (.npz, .safetensors)"
+    )
     statistics: StatisticsSettings | None = Field(
-        None, description="state statistics of its training; null: those in the .npz, else those of the dataset"
+        None, description="state statistics of its training; null: those in the checkpoint, else those of the dataset"
     )
 
 

@@ -4,25 +4,20 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 
-from obdistill.core import artifacts
-from obdistill.core.checkpoints import Checkpoint, sources_hash
-from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
+from obdistill.core import artifacts, sources
+from obdistill.core.checkpoints import Checkpoint
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
-from obdistill.near_experts.corl import import_near_expert
+from obdistill.near_experts.corl import import_near_expert, input_files
 from obdistill.near_experts.iql import Iql
-from obdistill.near_experts.networks import NearExpert, scale_output, write_near_expert
+from obdistill.near_experts.near_expert import NearExpert, write_near_expert
+from obdistill.near_experts.networks import scale_output
 from obdistill.near_experts.settings import ImportSettings, NearExpertSettings, TrainingSettings
 from obdistill.near_experts.td3_bc import Td3Bc
 from obdistill.near_experts.training import Learner, as_batch, scale_of_returns, train
 
-# what the state of a training depends on, beside its algorithm: a checkpoint of other sources is not used
-SOURCES = [
-    f"obdistill.{name}" for name in ("near_experts.training", "near_experts.networks", "core.seeding", "core.units")
-]
 log = logging.getLogger(__name__)
 
 # the place to add an algorithm: its learner here, its settings in `near_experts.settings`
@@ -62,22 +57,19 @@ def make_near_expert(
     read = artifacts.inputs(dataset=dataset.artifact)
     checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
-    transitions = 0
+    transitions, statistics = 0, "dataset"
+    where = {"device": device, "threads": torch.get_num_threads()}
     if isinstance(chosen, ImportSettings):
-        near_expert = import_near_expert(dataset, chosen)
-        read |= artifacts.inputs(
-            checkpoint=Path(chosen.checkpoint).expanduser(),
-            statistics=Path(chosen.statistics.file).expanduser() if chosen.statistics else None,
-        )
+        near_expert, statistics = import_near_expert(dataset, chosen)
+        read |= artifacts.inputs(**input_files(chosen))
     else:
-        identity = {
+        identity: dict[str, Any] = {
             "settings": chosen.model_dump(mode="json"),
             "inputs": read,
-            "versions": artifacts.versions(torch.get_num_threads()),
-            "device": device,
-            "sources": sources_hash(LEARNERS[chosen.algorithm].__module__, *SOURCES),
+            "versions": artifacts.versions(),
         }
-        checkpoint = Checkpoint(out, identity, checkpoint_minutes)
+        identity["sources"] = sources.digest(__name__, chosen=chosen.algorithm)
+        checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
         near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)
     write_near_expert(
@@ -88,8 +80,9 @@ def make_near_expert(
             "settings": chosen.model_dump(mode="json"),
             "transitions": transitions,
             "inputs": read,
-            "threads": torch.get_num_threads(),
-            "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
+            "statistics": statistics,
+            **where,
+            "training": {"seconds": clock.seconds(), "last_step": report},
         },
     )
     if checkpoint is not None:
@@ -108,13 +101,3 @@ def train_near_expert(
     for critic in learner.critics:
         scale_output(critic, 1 / scale)
     return NearExpert(dataset.task, dataset.normalizer, learner.actor.cpu(), learner.critics.cpu()), report
-
-
-@stage("near-expert", NearExpertSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@out_option(".safetensors", "Near-expert to write (.safetensors).")
-@device_option
-@checkpoint_option
-def command(dataset: Path, out: Path, settings: NearExpertSettings, device: str, checkpoint_minutes: float) -> None:
-    """Train or import a near-expert policy and its critics."""
-    make_near_expert(dataset, settings, out, device, checkpoint_minutes)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from obdistill.near_experts.settings import Td3BcSettings
-from obdistill.near_experts.training import Batch, Learner, follow, minimize, squared_error
+from obdistill.near_experts.training import Batch, Learner, minimize, polyak_update, squared_error
 
 
 class Td3Bc(Learner):
@@ -29,7 +29,7 @@ class Td3Bc(Learner):
             noise = (settings.target_noise * normal).clamp_(-settings.target_noise_limit, settings.target_noise_limit)
             next_actions = (self.target_actor(batch.next_states).tanh() + noise).clamp_(-1, 1)
             next_values = self.target_critics(batch.next_states, next_actions).amin(0)  # (B,)
-            targets = batch.bootstrapped(next_values, settings.discount)
+            targets = batch.td_target(next_values, settings.discount)
         critic_loss = squared_error(self.critics(batch.states, batch.actions), targets)
         minimize(critic_loss, self.critic_optimizer)
 
@@ -39,8 +39,8 @@ class Td3Bc(Learner):
             loss = actor_loss(values, actions, batch.actions, settings.alpha)
             minimize(loss, self.actor_optimizer)
             self.actor_loss = loss.detach()
-            follow(self.target_critics, self.critics, settings.target_rate)
-            follow(self.target_actor, self.actor, settings.target_rate)
+            polyak_update(self.target_critics, self.critics, settings.target_rate)
+            polyak_update(self.target_actor, self.actor, settings.target_rate)
         return {"critic_loss": critic_loss, "actor_loss": self.actor_loss}
 
 

@@ -14,6 +14,7 @@ from typing import ClassVar, get_args
 
 import numpy as np
 import torch
+from scipy.signal import lfilter
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -23,8 +24,9 @@ from obdistill.core.checkpoints import Checkpoint, Part
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import torch_generator
 from obdistill.datasets.transitions import Dataset
-from obdistill.near_experts.networks import Critics, initialize, mlp
+from obdistill.near_experts.networks import Critics, mlp, orthogonal_
 from obdistill.near_experts.settings import TrainingSettings
+from obdistill.policies.optimizers import cosine, scale_learning_rate
 
 STEPS_BETWEEN_REPORTS = 20
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Batch:
         Actions in [-1, 1].
     rewards : Tensor of shape (B,)
         Scaled rewards.
-    continues : Tensor of shape (B,)
+    not_done : Tensor of shape (B,)
         0 where the episode terminated, else 1; 1 where it was truncated, for its next state has a value.
     returns : Tensor of shape (B,)
         Discounted Monte-Carlo returns of the scaled rewards, see `discounted_returns`.
@@ -52,7 +54,7 @@ class Batch:
     actions: Tensor
     rewards: Tensor
     next_states: Tensor
-    continues: Tensor
+    not_done: Tensor
     returns: Tensor
 
     def __len__(self) -> int:
@@ -67,9 +69,9 @@ class Batch:
         """Return the same transitions on a device."""
         return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
-    def bootstrapped(self, next_values: Tensor, discount: float) -> Tensor:
+    def td_target(self, next_values: Tensor, discount: float) -> Tensor:
         """Return r + gamma q(s', a'), without the second term after a terminal state: (B,)."""
-        return self.rewards + discount * self.continues * next_values
+        return self.rewards + discount * self.not_done * next_values
 
 
 def discounted_returns(rewards: np.ndarray, episode: np.ndarray, discount: float) -> np.ndarray:
@@ -92,8 +94,6 @@ def discounted_returns(rewards: np.ndarray, episode: np.ndarray, discount: float
     ndarray of shape (n_transitions,), float64
         Monte-Carlo returns.
     """
-    from scipy.signal import lfilter  # here, for Snakemake imports this module at every start
-
     starts = np.flatnonzero(np.diff(episode)) + 1
     # a first-order filter, run backwards: out[t] = r[t] + discount * out[t + 1]
     pieces = [
@@ -112,7 +112,7 @@ def as_batch(dataset: Dataset, discount: float, reward_scale: float) -> Batch:
         actions=normalizer.actions(transitions.actions),
         rewards=torch.from_numpy(rewards),
         next_states=normalizer.states(transitions.next_observations),
-        continues=torch.from_numpy((~transitions.terminated).astype(np.float32)),
+        not_done=torch.from_numpy((~transitions.terminated).astype(np.float32)),
         returns=torch.from_numpy(returns.astype(np.float32)),
     )
 
@@ -155,10 +155,10 @@ class Learner(abc.ABC):
         self.batches = torch_generator(settings.seed, "near_expert", "batches")
         self.noise = torch_generator(settings.seed, "near_expert", "noise", device=device)
         generator = torch_generator(settings.seed, "near_expert", "initialisation")
-        actor_hidden_widths = (state_dim, *settings.actor_hidden_widths, self.outputs_per_action * action_dim)
-        critic_hidden_widths = (state_dim + action_dim, *settings.critic_hidden_widths, 1)
-        self.actor = initialize(mlp(actor_hidden_widths), generator).to(device)
-        self.critics = Critics(initialize(mlp(critic_hidden_widths), generator) for _ in range(2)).to(device)
+        actor_widths = (state_dim, *settings.actor_hidden_widths, self.outputs_per_action * action_dim)
+        critic_widths = (state_dim + action_dim, *settings.critic_hidden_widths, 1)
+        self.actor = orthogonal_(mlp(actor_widths), generator).to(device)
+        self.critics = Critics(orthogonal_(mlp(critic_widths), generator) for _ in range(2)).to(device)
         self.target_critics = copy.deepcopy(self.critics)
         self.actor_optimizer = adam(self.actor.parameters(), settings.actor_learning_rate)
         self.critic_optimizer = adam(self.critics.parameters(), settings.critic_learning_rate)
@@ -184,7 +184,7 @@ def minimize(loss: Tensor, optimizer: Optimizer) -> None:
     optimizer.step()
 
 
-def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
+def polyak_update(target: nn.Module, source: nn.Module, rate: float) -> None:
     """Move the target's parameters by `rate` of the way to the source's."""
     get_ema_multi_avg_fn(1 - rate)(list(target.parameters()), list(source.parameters()), None)
 
@@ -192,13 +192,6 @@ def follow(target: nn.Module, source: nn.Module, rate: float) -> None:
 def squared_error(values: Tensor, targets: Tensor) -> Tensor:
     """Return the critics' loss, the mean squared error summed over critics: (C, B), (B,) -> scalar."""
     return (values - targets).square().mean(-1).sum()
-
-
-def actor_learning_rate(settings: TrainingSettings, steps_done: int) -> float:
-    """Return the actor's learning rate for the next step."""
-    if settings.actor_schedule == "constant":
-        return settings.actor_learning_rate
-    return settings.actor_learning_rate * (1 + math.cos(math.pi * steps_done / settings.steps)) / 2
 
 
 def train(
@@ -233,8 +226,8 @@ def train(
     guard = contextlib.nullcontext() if checkpoint is None else checkpoint.guard()
     with logs.progress(settings.steps, settings.algorithm, initial=learner.step) as meter, guard:
         for step in range(learner.step + 1, settings.steps + 1):
-            for group in learner.actor_optimizer.param_groups:
-                group["lr"] = actor_learning_rate(settings, step - 1)
+            factor = cosine(step - 1, settings.steps) if settings.actor_schedule == "cosine" else 1.0
+            scale_learning_rate(learner.actor_optimizer, factor)
             report = learner.update(data.draw(settings.batch_size, learner.batches))
             learner.step = step
             # one transfer for all of them

@@ -1,4 +1,4 @@
-"""The policies that are trained on pairs: ReLU networks with a tanh output, many at once along a leading run axis.
+"""The networks of `architectures`: forward and backward passes of many at once, along a leading run axis.
 
 Shape letters: R runs (independent policies), N pairs, S state dimension, A action dimension, H hidden width, L linear
 layers. A layer's weight has the shape (R, in, out), its bias (R, 1, out).
@@ -11,39 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from obdistill.policies.architectures import Architecture
+
 GAIN = 2**0.5  # orthogonal initialization of the paper's code, all layers
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Hidden widths, and skips that add one layer's output to a later layer's input sum.
-
-    Attributes
-    ----------
-    hidden : tuple of int
-        Width of each hidden layer; ``(256, 256, 256)`` is the paper's "4-layer" network (4 linear layers).
-    skips : tuple of (int, int)
-        ``(i, j)`` adds the output of hidden layer i to the sum before the ReLU of hidden layer j (1-based, i < j,
-        equal widths).
-    """
-
-    hidden: tuple[int, ...]
-    skips: tuple[tuple[int, int], ...] = ()
-
-    def widths(self, state_dim: int, action_dim: int) -> list[int]:
-        """Return the widths of all L + 1 layers of units, input and output included."""
-        return [state_dim, *self.hidden, action_dim]
-
-
-# "k-layer" counts linear layers, as the paper does; the residual network has its two middle layers in a block
-ARCHITECTURES = {
-    "mlp_2": Architecture((256,)),
-    "mlp_3": Architecture((256, 256)),
-    "mlp_4": Architecture((256, 256, 256)),
-    "mlp_5": Architecture((256, 256, 256, 256)),
-    "mlp_6": Architecture((256, 256, 256, 256, 256)),
-    "residual": Architecture((256, 256, 256), ((1, 3),)),
-}
 
 
 @dataclass(frozen=True)
@@ -91,7 +61,7 @@ class Parameters:
         return self
 
 
-def initialize(
+def orthogonal_policies(
     architecture: Architecture, state_dim: int, action_dim: int, runs: int, generator: torch.Generator
 ) -> Parameters:
     """Draw fresh policies: orthogonal weights with gain sqrt(2), zero biases (the paper's code).
@@ -119,6 +89,28 @@ def initialize(
     return parameters
 
 
+@dataclass(frozen=True)
+class Units:
+    """One tensor for each layer's units, before and after a skip is added; the same tensor where no skip ends.
+
+    Attributes
+    ----------
+    inner : list of Tensor
+        Activations: the layer's value after its nonlinearity. Gradients: those of the layer's sum.
+    outputs : list of Tensor
+        Activations: what the next layer reads. Gradients: those of it.
+    """
+
+    inner: list[Tensor]
+    outputs: list[Tensor]
+
+    def __getitem__(self, index: int) -> "Units":
+        """Index the leading axis of every tensor."""
+        inner = [tensor[index] for tensor in self.inner]
+        pairs = zip(self.inner, self.outputs, inner, strict=True)
+        return Units(inner, [here if output is of_inner else output[index] for of_inner, output, here in pairs])
+
+
 class Network:
     """Forward and backward passes of R networks over preallocated activations.
 
@@ -143,18 +135,24 @@ class Network:
         device: torch.device | str = "cpu",
     ) -> None:
         self.widths = architecture.widths(state_dim, action_dim)
-        self.layers = len(self.widths) - 1
+        self.depth = len(self.widths) - 1  # L
         self.sources = {target: source for source, target in architecture.skips}
         self.shape = (runs, size)
         self.dtype, self.device = dtype, torch.device(device)
 
-    def activations(self, *leading: int) -> list[Tensor]:
-        """Allocate one (*leading, R, N, width) tensor for each layer's output."""
+    def layers(self, *leading: int) -> list[Tensor]:
+        """Allocate one (*leading, R, N, width) tensor for each layer."""
         return [
             torch.zeros(*leading, *self.shape, width, dtype=self.dtype, device=self.device) for width in self.widths[1:]
         ]
 
-    def forward(self, parameters: Parameters, states: Tensor, out: list[Tensor]) -> Tensor:
+    def units(self, *leading: int) -> Units:
+        """Allocate space for activations, or for gradients."""
+        inner = self.layers(*leading)
+        outputs = [torch.zeros_like(t) if i + 1 in self.sources else t for i, t in enumerate(inner)]
+        return Units(inner, outputs)
+
+    def forward(self, parameters: Parameters, states: Tensor, out: Units) -> Tensor:
         """Compute the actions.
 
         Parameters
@@ -163,38 +161,37 @@ class Network:
             Of R networks.
         states : Tensor of shape (R, N, S)
             Normalized states.
-        out : list of Tensor
-            Activations, filled with the outputs of all layers.
+        out : Units
+            Filled with the activations.
 
         Returns
         -------
         Tensor of shape (R, N, A)
-            Actions in [-1, 1]: the last of `out`.
+            Actions in [-1, 1]: the last of ``out.outputs``.
         """
         below = states
-        for layer in range(self.layers):
-            here = out[layer]
+        for layer, (here, output) in enumerate(zip(out.inner, out.outputs, strict=True)):
             torch.baddbmm(parameters.biases[layer], below, parameters.weights[layer], out=here)  # (R, N, H)
-            if layer + 1 in self.sources:
-                here += out[self.sources[layer + 1] - 1]
-            below = here.tanh_() if layer == self.layers - 1 else here.relu_()
+            here.tanh_() if layer == self.depth - 1 else here.relu_()
+            if source := self.sources.get(layer + 1):
+                torch.add(here, out.outputs[source - 1], out=output)
+            below = output
         return below
 
-    def backward(self, parameters: Parameters, activations: list[Tensor], out: list[Tensor]) -> None:
-        """Carry the loss gradient from the output's pre-activation, ``out[-1]``, down to the first layer's.
+    def backward(self, parameters: Parameters, activations: Units, out: Units) -> None:
+        """Carry the loss gradient from the last layer's sum, ``out.inner[-1]``, down to the first layer's.
 
         Parameters
         ----------
         parameters : Parameters
             As in `forward`.
-        activations : list of Tensor
+        activations : Units
             As `forward` left them.
-        out : list of Tensor
-            Shaped like the activations; the last is given, the others are filled: gradients with respect to each
-            layer's sum before its nonlinearity.
+        out : Units
+            Gradients; ``inner[-1]`` is given, the others are filled.
         """
-        for layer in range(self.layers - 1, 0, -1):
-            torch.bmm(out[layer], parameters.weights[layer].mT, out=out[layer - 1])  # (R, N, H)
+        for layer in range(self.depth - 1, 0, -1):
+            torch.bmm(out.inner[layer], parameters.weights[layer].mT, out=out.outputs[layer - 1])  # (R, N, H)
             self.gate(out, activations, layer - 1)
 
     def regression_gradient(
@@ -203,8 +200,8 @@ class Network:
         states: Tensor,
         targets: Tensor,
         weights: Tensor | None,
-        activations: list[Tensor],
-        deltas: list[Tensor],
+        activations: Units,
+        deltas: Units,
         out: Parameters,
     ) -> Tensor:
         """Compute the loss ``mean(w |pi(s) - a|^2)``, the mean over pairs and action dimensions, and its gradient.
@@ -217,8 +214,8 @@ class Network:
             Normalized states and the actions to regress on.
         weights : Tensor of shape (R, N, 1), optional
             Weight of each pair; None means 1.
-        activations, deltas : list of Tensor
-            Work space from `activations`.
+        activations, deltas : Units
+            Work space from `units`.
         out : Parameters
             Receives the gradient of each run's loss.
 
@@ -232,21 +229,21 @@ class Network:
         weighted = error if weights is None else error * weights
         size = error[0].numel()
         loss = (weighted * error).sum((1, 2)) / size
-        torch.mul(weighted, 1 - output * output, out=deltas[-1]).mul_(2 / size)
+        torch.mul(weighted, 1 - output * output, out=deltas.inner[-1]).mul_(2 / size)
         self.backward(parameters, activations, deltas)
-        for layer in range(self.layers):
-            below = activations[layer - 1] if layer else states
-            torch.bmm(below.mT, deltas[layer], out=out.weights[layer])
-            torch.sum(deltas[layer], 1, keepdim=True, out=out.biases[layer])
+        for layer, delta in enumerate(deltas.inner):
+            below = activations.outputs[layer - 1] if layer else states
+            torch.bmm(below.mT, delta, out=out.weights[layer])
+            torch.sum(delta, 1, keepdim=True, out=out.biases[layer])
         return loss
 
-    def gate(self, gradients: list[Tensor], activations: list[Tensor], layer: int) -> None:
-        """Add what a skip brings to a hidden layer's output gradient and pass it through the ReLU, in place."""
-        here = gradients[layer]
+    def gate(self, gradients: Units, activations: Units, layer: int) -> None:
+        """Add what skips bring to a hidden layer's output gradient, and pass it through the ReLU to the sum's."""
+        here = gradients.outputs[layer]
         for target, source in self.sources.items():
             if source == layer + 1:
-                here += gradients[target - 1]
-        threshold_backward(here, activations[layer], here)
+                here += gradients.outputs[target - 1]
+        threshold_backward(here, activations.inner[layer], gradients.inner[layer])
 
 
 def threshold_backward(gradient: Tensor, output: Tensor, out: Tensor) -> None:

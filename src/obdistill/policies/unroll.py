@@ -18,7 +18,8 @@ import functools
 import torch
 from torch import Tensor
 
-from obdistill.policies.network import Architecture, Network, Parameters, threshold_backward
+from obdistill.policies.architectures import Architecture
+from obdistill.policies.network import Network, Parameters, threshold_backward
 
 
 class Unroll:
@@ -63,22 +64,18 @@ class Unroll:
         # step t reads slot t and writes slot t + 1; without `keep` two slots take turns
         self._path = zeros(steps + 1 if keep else 2, runs)
         self._velocity = zeros(runs) if momentum else None
-        self._activations = self.network.activations(steps if keep else 1)
-        self._deltas = self.network.activations(steps if keep else 1)
+        activations, deltas = (self.network.units(steps if keep else 1) for _ in range(2))
         self._error = self._like_output(steps if keep else 1)
         self._slope = self._like_output()
         self._ones = torch.ones(runs, 1, size, dtype=dtype, device=device)
         # views are made once: making them takes as long as the arithmetic of a small synset
         self._points = [self._path[t] for t in range(len(self._path.weights[0]))]
-        self._kept = [
-            ([a[t] for a in self._activations], [d[t] for d in self._deltas], error)
-            for t, error in enumerate(self._error)
-        ]
+        self._kept = [(activations[t], deltas[t], error) for t, error in enumerate(self._error)]
         if keep:
             self._adjoint = zeros(runs)
             self._direction = zeros(runs) if momentum else self._adjoint
-            self._tangents = self.network.activations()
-            self._delta_tangents = self.network.activations()
+            self._tangents = self.network.layers()
+            self._delta_tangents = self.network.units()
             self._work = self._like_output()
 
     def _like_output(self, *leading: int) -> Tensor:
@@ -110,22 +107,22 @@ class Unroll:
                 tensor.zero_()
         for step in range(self.steps):
             here, there = points[step % len(points)], points[(step + 1) % len(points)]
-            self._descend(here, there, states, actions, step % len(self._kept))
+            self._sgd_step(here, there, states, actions, step % len(self._kept))
         return points[self.steps % len(points)]
 
-    def _descend(self, here: Parameters, there: Parameters, states: Tensor, actions: Tensor, kept: int) -> None:
+    def _sgd_step(self, here: Parameters, there: Parameters, states: Tensor, actions: Tensor, kept: int) -> None:
         """One SGD step: read `here`, write `there`, leave activations, deltas and errors in slot `kept`."""
         network = self.network
         activations, deltas, error = self._kept[kept]
         output = network.forward(here, states, activations)
         torch.sub(output, actions, out=error)  # (R, N, A)
         self._output_slope(output)
-        torch.mul(error, self._slope, out=deltas[-1]).mul_(self._scale)
+        torch.mul(error, self._slope, out=deltas.inner[-1]).mul_(self._scale)
         network.backward(here, activations, deltas)
         below = states
-        for layer in range(network.layers):
-            products = (below.mT, deltas[layer])  # (R, in, N) x (R, N, out): the gradient of the weight
-            sums = (self._ones, deltas[layer])  # (R, 1, N) x (R, N, out): that of the bias
+        for layer, delta in enumerate(deltas.inner):
+            products = (below.mT, delta)  # (R, in, N) x (R, N, out): the gradient of the weight
+            sums = (self._ones, delta)  # (R, 1, N) x (R, N, out): that of the bias
             if self._velocity is None:
                 torch.baddbmm(here.weights[layer], *products, alpha=-self.learning_rate, out=there.weights[layer])
                 torch.baddbmm(here.biases[layer], *sums, alpha=-self.learning_rate, out=there.biases[layer])
@@ -135,7 +132,7 @@ class Unroll:
                 bias_velocity.baddbmm_(*sums, beta=self.momentum)
                 torch.add(here.weights[layer], weight_velocity, alpha=-self.learning_rate, out=there.weights[layer])
                 torch.add(here.biases[layer], bias_velocity, alpha=-self.learning_rate, out=there.biases[layer])
-            below = activations[layer]
+            below = activations.outputs[layer]
 
     def _output_slope(self, output: Tensor) -> None:
         """Compute the derivative of tanh at the output, 1 - y^2."""
@@ -168,53 +165,55 @@ class Unroll:
                 # the velocity's adjoint over -learning_rate: p_t = lambda_{t+1} + momentum * p_{t+1}
                 for p, adjoint in zip(self._direction.tensors(), self._adjoint.tensors(), strict=True):
                     p.mul_(self.momentum).add_(adjoint)
-            self._ascend(step, states_gradient, actions_gradient)
+            self._sgd_step_vjp(step, states_gradient, actions_gradient)
         return states_gradient, actions_gradient
 
-    def _ascend(self, step: int, states_gradient: Tensor, actions_gradient: Tensor) -> None:
-        """Reverse one SGD step.
+    def _sgd_step_vjp(self, step: int, states_gradient: Tensor, actions_gradient: Tensor) -> None:
+        """Reverse one SGD step: the vector-Jacobian product of `_sgd_step`.
 
         With g the gradient of L and p the direction, adds -lr d(p.g)/d(theta, x, a) to the adjoint and to the pairs'
         gradients. Without momentum p is the adjoint itself, so a layer's is updated only after its last use.
         """
-        network, rate, states = self.network, self.learning_rate, self._states
-        p = self._direction
-        here, (activations, deltas, error) = self._points[step], self._kept[step]
+        self._tangent_forward(step, actions_gradient)
+        network, rate, states, p = self.network, self.learning_rate, self._states, self._direction
+        here, (activations, deltas, _) = self._points[step], self._kept[step]
         tangents, delta_tangents = self._tangents, self._delta_tangents
-        last = network.layers - 1
-
-        for layer in range(network.layers):  # the tangent of the forward pass
-            here_tangent = tangents[layer]
-            torch.baddbmm(
-                p.biases[layer], activations[layer - 1] if layer else states, p.weights[layer], out=here_tangent
-            )
+        for layer in range(network.depth - 1, -1, -1):  # the tangent of the backward pass
+            delta, delta_tangent = deltas.inner[layer], delta_tangents.inner[layer]
             if layer:
-                here_tangent.baddbmm_(tangents[layer - 1], here.weights[layer])
-            if layer + 1 in network.sources:
-                here_tangent += tangents[network.sources[layer + 1] - 1]
+                below = delta_tangents.outputs[layer - 1]
+                torch.bmm(delta_tangent, here.weights[layer].mT, out=below)
+                below.baddbmm_(delta, p.weights[layer].mT)
+                network.gate(delta_tangents, activations, layer - 1)
+            else:
+                states_gradient.baddbmm_(delta_tangent, here.weights[0].mT, alpha=-rate)
+                states_gradient.baddbmm_(delta, p.weights[0].mT, alpha=-rate)
+            adjoint = self._adjoint.weights[layer]
+            inputs = activations.outputs[layer - 1] if layer else states
+            adjoint.baddbmm_(inputs.mT, delta_tangent, alpha=-rate)
+            if layer:
+                adjoint.baddbmm_(tangents[layer - 1].mT, delta, alpha=-rate)
+            self._adjoint.biases[layer].baddbmm_(self._ones, delta_tangent, alpha=-rate)
+
+    def _tangent_forward(self, step: int, actions_gradient: Tensor) -> None:
+        """Fill the tangents of all outputs, and that of the last delta; add what the actions get from this step."""
+        network, p = self.network, self._direction
+        here, (activations, _, error) = self._points[step], self._kept[step]
+        tangents, last = self._tangents, network.depth - 1
+        for layer, tangent in enumerate(tangents):
+            inputs = activations.outputs[layer - 1] if layer else self._states
+            torch.baddbmm(p.biases[layer], inputs, p.weights[layer], out=tangent)
+            if layer:
+                tangent.baddbmm_(tangents[layer - 1], here.weights[layer])
             if layer < last:
-                threshold_backward(here_tangent, activations[layer], here_tangent)
+                threshold_backward(tangent, activations.inner[layer], tangent)
+            if source := network.sources.get(layer + 1):
+                tangent += tangents[source - 1]
 
         # at the output y = tanh(z): y' = z' s with s = 1 - y^2, delta' = scale (y' s - 2 (y - a) y y')
-        output, output_tangent, work = activations[last], tangents[last], self._work
+        output, output_tangent, work = activations.outputs[last], tangents[last], self._work
         self._output_slope(output)
         output_tangent.mul_(self._slope)
         torch.mul(error, output, out=work).mul_(-2).add_(self._slope)
-        torch.mul(output_tangent, work, out=delta_tangents[last]).mul_(self._scale)
-        actions_gradient.add_(output_tangent, alpha=rate * self._scale)
-
-        for layer in range(last, -1, -1):  # the tangent of the backward pass
-            if layer:
-                below = delta_tangents[layer - 1]
-                torch.bmm(delta_tangents[layer], here.weights[layer].mT, out=below)
-                below.baddbmm_(deltas[layer], p.weights[layer].mT)
-                network.gate(delta_tangents, activations, layer - 1)
-            else:
-                states_gradient.baddbmm_(delta_tangents[0], here.weights[0].mT, alpha=-rate)
-                states_gradient.baddbmm_(deltas[0], p.weights[0].mT, alpha=-rate)
-            adjoint = self._adjoint.weights[layer]
-            inputs = activations[layer - 1] if layer else states
-            adjoint.baddbmm_(inputs.mT, delta_tangents[layer], alpha=-rate)
-            if layer:
-                adjoint.baddbmm_(tangents[layer - 1].mT, deltas[layer], alpha=-rate)
-            self._adjoint.biases[layer].baddbmm_(self._ones, delta_tangents[layer], alpha=-rate)
+        torch.mul(output_tangent, work, out=self._delta_tangents.inner[last]).mul_(self._scale)
+        actions_gradient.add_(output_tangent, alpha=self.learning_rate * self._scale)

@@ -1,6 +1,6 @@
 """Settings of a distillation: inner loop, outer loop, weights of Av-PBC."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,79 +13,96 @@ RANDOM = "random"  # the baseline's name among the objectives
 class InnerSettings(Settings):
     """The inner loop: behavior cloning of a fresh policy on the synset."""
 
-    architecture: ArchitectureName = Field("mlp_4", description="policy network")
-    steps: int = Field(100, ge=1, description="full-batch SGD steps T")
-    learning_rate: float = Field(0.1, gt=0, description="of the inner SGD")
-    momentum: float = Field(0.0, ge=0, lt=1, description="of the inner SGD")
+    architecture: ArchitectureName = Field(
+        "mlp_4", description="policy network, e.g. mlp_4: 4 linear layers, 256 units wide (paper)"
+    )
+    steps: int = Field(100, ge=1, description="full-batch SGD steps (paper: 100)")
+    learning_rate: float = Field(0.1, gt=0, description="learning rate of the inner SGD (paper: 0.1)")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of the inner SGD (paper: 0)")
 
 
 class OuterSettings(Settings):
     """The outer loop: descent on the synset."""
 
-    optimizer: Literal["sgd", "adam"] = Field("adam", description="sgd with momentum as in the paper, or Adam")
-    learning_rate: float = Field(0.2, gt=0, description="initial learning rate (paper: 0.1 with sgd)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd, or Adam's beta_1")
-    second_momentum: float = Field(0.999, ge=0, lt=1, description="Adam's beta_2")
+    renamed: ClassVar = {
+        "average": "averaging",
+        "damp_spikes": "adaptive_clip",
+        "initialisations": "initializations",
+    }
+
+    optimizer: Literal["sgd", "adam"] = Field("adam", description="optimizer: sgd with momentum (paper), or adam")
+    learning_rate: float = Field(0.2, gt=0, description="learning rate at the start (paper: 0.1 with sgd)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd, or beta_1 of adam")
+    second_momentum: float = Field(0.999, ge=0, lt=1, description="beta_2 of adam")
     weight_decay: float = Field(
         0.02,
         ge=0,
-        description="pull of the normalized pairs towards 0, times the learning rate: AdamW's, or sgd's L2 penalty",
+        description="pull of the normalized pairs towards 0, as AdamW's, or as an L2 penalty with sgd (paper: 0)",
     )
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = Field(
-        "inverse_sqrt", description="learning rate over the outer steps: cosine falls to 0 at the last; see decay_steps"
+        "inverse_sqrt",
+        description="learning rate over the outer steps: constant (paper), cosine (0 at the last), or inverse_sqrt "
+        "(see decay_steps)",
     )
     decay_steps: int = Field(
         50,
         ge=1,
-        description="of inverse_sqrt: the rate is learning_rate / sqrt(1 + step / decay_steps), at any length",
+        description="outer steps k of inverse_sqrt, whose rate is learning_rate / sqrt(1 + step / k)",
     )
-    clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: no clipping")
+    clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: none")
     adaptive_clip: float | None = Field(
         2.0,
         gt=0,
-        description="gradients longer than so many medians of the last 50 steps' norms count the less the longer they "
-        "are; null: no damping",
+        description="k: a gradient of norm g above k m, m the median of the last 50 norms, is scaled by (k m / g)^2; "
+        "null: none (paper)",
     )
-    batch_size: int = Field(10240, ge=1, description="dataset states per outer step (paper's code: 2560)")
-    initializations: int = Field(1, ge=1, description="fresh policies per outer step; their gradients are averaged")
+    batch_size: int = Field(10240, ge=1, description="states of the dataset per outer step (paper's code: 2560)")
+    initializations: int = Field(
+        1, ge=1, description="fresh policies per outer step, whose gradients are averaged (paper: 1)"
+    )
     averaging: float = Field(
         0.15,
         ge=0,
         le=1,
-        description="snapshots show the mean of the synsets of about this last share of the steps so far; 0: none",
+        description="share of the steps so far over whose synsets a snapshot is about the mean; 0: none (paper)",
     )
 
 
 class WeightSettings(Settings):
     """How Av-PBC turns action values into weights."""
 
-    form: Literal["scaled", "mean_one"] = Field(
+    form: Literal["scaled", "mean_one", "shifted"] = Field(
         "mean_one",
-        description="scaled: scale * q, as the paper (not normalized, not clipped); mean_one: max(q, 0) / its mean",
+        description="form of the weights: scaled is scale * q (paper), mean_one is max(q, 0) divided by its mean, "
+        "shifted is q - min q divided by its mean, which a constant added to the rewards does not change",
     )
-    scale: float = Field(0.02, gt=0, description="factor of the form scaled (0.02 in the paper's code)")
+    scale: float = Field(0.02, gt=0, description="factor of the form scaled (paper's code: 0.02)")
     critic: Literal["first", "min", "mean"] = Field(
-        "min", description="which of the two critics: the first (the paper's code), their minimum or mean"
+        "min", description="q of the two critics: first (paper's code), min or mean"
     )
 
 
 class DistillSettings(Settings):
     """Settings of a distillation."""
 
-    steps: int = Field(1000, ge=1, description="outer steps")
-    snapshot_every: int = Field(100, ge=1, description="outer steps between two snapshots; the last step is always one")
+    steps: int = Field(1000, ge=1, description="outer steps (paper: 20000 to 200000)")
+    snapshot_every: int = Field(
+        100,
+        ge=1,
+        description="outer steps between two snapshots, at most steps; the last step is always one (paper: 1000)",
+    )
     start: Literal["targets", "data"] = Field(
         "targets",
-        description="actions of the random real states that the pairs start from: the objective's targets "
-        "there, or the dataset's (paper)",
+        description="actions of the real states that the pairs start from: the method's targets there, or the "
+        "dataset's (paper)",
     )
     inner: InnerSettings = Field(InnerSettings(), description="inner loop")
     outer: OuterSettings = Field(OuterSettings(), description="outer loop")
     weighting: WeightSettings = Field(WeightSettings(), description="weights of Av-PBC")
     precision: Precision = Field(
         "auto",
-        description="of matrix products: float32; reduced (bfloat16 on CPUs, TensorFloat32 on GPUs; sums are float32); "
-        "auto: reduced where it is faster, which is on GPUs and CPUs with AMX",
+        description="precision of matrix products: float32, reduced (bfloat16 on CPUs, TensorFloat32 on GPUs; sums are "
+        "float32), or auto: reduced where it is faster, on GPUs and CPUs with AMX",
     )
 
     @model_validator(mode="after")

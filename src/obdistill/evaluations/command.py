@@ -1,0 +1,57 @@
+"""The commands ``obd evaluate``, ``obd evaluate-near-expert`` and ``obd cost``."""
+
+import re
+from pathlib import Path
+
+import click
+
+from obdistill.core.command import FILE, out_option, stage
+from obdistill.core.settings import NAME
+from obdistill.evaluations.settings import CostSettings, EvaluateSettings, NearExpertEvaluationSettings
+
+
+def _protocol(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(NAME, value):
+        raise click.BadParameter(f"{value!r}: use lower-case words joined by _")
+    return value
+
+
+@stage("evaluate", EvaluateSettings)
+@click.option("--pairs", type=FILE, required=True, help="Synset or dataset artifact (.npz).")
+@click.option(
+    "--protocol",
+    default="standard",
+    show_default=True,
+    callback=_protocol,
+    help="Name of the protocol in the table.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Policy and environment seed.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes for rollouts.")
+@out_option(".csv", "Returns to write (.csv).")
+def evaluate(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, workers: int, out: Path) -> None:
+    """Train policies on pairs and record the return of every episode."""
+    from obdistill.evaluations.stage import evaluate
+
+    evaluate(pairs, protocol, seed, settings, out, workers)
+
+
+@stage("evaluate-near-expert", NearExpertEvaluationSettings)
+@click.option("--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors).")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the environments.")
+@out_option(".csv", "Returns to write (.csv).")
+def evaluate_near_expert(near_expert: Path, seed: int, settings: NearExpertEvaluationSettings, out: Path) -> None:
+    """Evaluate a near-expert: returns, and its critics against Monte-Carlo returns."""
+    from obdistill.evaluations.near_expert import evaluate_near_expert
+
+    evaluate_near_expert(near_expert, seed, settings, out)
+
+
+@stage("cost", CostSettings)
+@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
+@click.option("--synset", type=FILE, required=True, help="Synset artifact (.npz) of the same task.")
+@out_option(".csv", "Table to write (.csv).")
+def cost(settings: CostSettings, dataset: Path, synset: Path, out: Path) -> None:
+    """Time the training of a policy on a whole dataset and on a synset."""
+    from obdistill.evaluations.cost import measure
+
+    measure(dataset, synset, settings, out)

@@ -1,0 +1,265 @@
+"""What pairs look like: the robot in a state of a synset, and after one environment step under the action beside it.
+
+The outlines of the bodies are computed from MuJoCo's kinematics and drawn as vectors. MuJoCo's own renderer needs an
+OpenGL library that a bare machine lacks, and its pixels differ from driver to driver.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+import pandas as pd
+from gymnasium.envs.mujoco import MujocoEnv
+from scipy.spatial import ConvexHull
+
+from obdistill.core import environments
+from obdistill.core.errors import UserError
+from obdistill.paper import names
+from obdistill.paper.settings import FigureSettings
+from obdistill.synsets.synset import Synset, read_pairs
+
+CIRCLE = np.stack([np.cos(angles := np.linspace(0, 2 * np.pi, 32, endpoint=False)), np.sin(angles)], 1)
+CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+# axis looked along -> axes to the right and up, and the end of it that is near; from the side as MuJoCo's cameras look
+VIEWS = {0: (1, 2, 1), 1: (0, 2, -1), 2: (0, 1, 1)}
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Outline of one body part.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n, 2), float64
+        Convex polygon in meters: to the right of the middle of the robot, and above the ground (seen from above:
+        above the middle).
+    shade : int
+        Number of its color among the colors of the model.
+    """
+
+    points: np.ndarray
+    shade: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A pair: the robot in the state, and one environment step later (nothing if the simulation broke down)."""
+
+    state: list[Outline]
+    following: list[Outline]
+
+
+@dataclass(frozen=True)
+class Example:
+    """Some pairs of a synset's last snapshot.
+
+    Attributes
+    ----------
+    synset : Synset
+        Where they are from.
+    chosen : ndarray of shape (n,), int64
+        Which pairs of it.
+    scenes : list of Scene
+        One per chosen pair.
+    seconds : float
+        Simulated time of one environment step.
+    upright : bool
+        Whether up is the world's up (seen from the side) or not (seen from above).
+    """
+
+    synset: Synset
+    chosen: np.ndarray
+    scenes: list[Scene]
+    seconds: float
+    upright: bool
+
+
+def read_examples(
+    paths: Iterable[Path], pairs: int, method: str | None = None, size: int | None = None
+) -> tuple[list[Example], list[dict[str, Any]]]:
+    """Read synsets and set some pairs of each in scene.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Synsets, after the choices below one per task.
+    pairs : int
+        Pairs to show of each.
+    method, size : optional
+        Keep the synsets of this method and of this size only.
+
+    Returns
+    -------
+    examples : list of Example
+        In the order of names.
+    inputs : list of dict
+        Name and sha256 of every file shown.
+
+    Raises
+    ------
+    UserError
+        If nothing is left, two synsets are about one task, or a state cannot be set from an observation.
+    """
+    by_task: dict[str, tuple[Path, Synset]] = {}
+    given = list(paths)
+    for path in given:
+        synset = read_pairs(path)
+        if method not in (None, synset.method) or size not in (None, synset.actions.shape[1]):
+            continue
+        other, _ = by_task.setdefault(synset.task.name, (path, synset))
+        if other != path:
+            raise UserError(f"{path}: task {synset.task.name!r} is also that of {other}; give one synset per task")
+    if not by_task:
+        raise UserError(f"{given[0]}: no synset in the files given has method {method} and {size} pairs")
+    tasks = sorted(by_task, key=names.task_position)
+    shown = [by_task[task] for task in tasks]
+    inputs = [{"file": str(path), "sha256": synset.artifact.sha256} for path, synset in shown if synset.artifact]
+    return [example(synset, pairs) for _, synset in shown], inputs
+
+
+def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:
+    """Put the outlines of all scenes into one table, one row per corner.
+
+    Returns
+    -------
+    DataFrame
+        task, method, variant; pair, its place in the order of choice; moment, ``state`` or ``next``; part and shade of
+        the outline; x, y in meters; upright. A pair without ``next`` broke the simulation down.
+    """
+    rows = [
+        (*about, pair, moment, part, outline.shade, x, y, example.upright)
+        for example in examples
+        for about in [(example.synset.task.name, example.synset.method, example.synset.variant)]
+        for pair, scene in enumerate(example.scenes)
+        for moment, parts in (("state", scene.state), ("next", scene.following))
+        for part, outline in enumerate(parts)
+        for x, y in outline.points.tolist()
+    ]
+    columns = ["task", "method", "variant", "pair", "moment", "part", "shade", "x", "y", "upright"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def poses(paths: Sequence[Path], settings: FigureSettings) -> tuple[pd.DataFrame, dict[str, str], list[dict[str, Any]]]:
+    """Make what figure 2 is drawn from: outlines of some pairs of each synset, facts for the caption, and inputs."""
+    examples, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
+    synsets = [example.synset for example in examples]
+    rows = dict.fromkeys((names.row_label((synset.method, synset.variant)), synset.seed) for synset in synsets)
+    facts = {
+        "method": ", ".join(f"{label}, seed {seed}" for label, seed in rows),
+        "size": names.span(synset.actions.shape[1] for synset in synsets),
+        "step": names.span(int(synset.steps[-1]) for synset in synsets),
+        "seconds": names.span(example.seconds for example in examples),
+    }
+    return outlines_table(examples), facts, inputs
+
+
+def example(synset: Synset, pairs: int) -> Example:
+    """Choose pairs of a synset's last snapshot and set them in scene; see `spread_out` and `scene`."""
+    env, skipped = _environment(synset.task.env_id)
+    states, actions = synset.observations[-1], synset.actions[-1]
+    chosen = spread_out(synset.normalizer.states(states).numpy(), pairs)
+    along = _along(env)
+    scenes = [scene(env, skipped, along, states[i], actions[i]) for i in chosen]
+    return Example(synset, chosen, scenes, float(env.dt), upright(along))
+
+
+def spread_out(points: np.ndarray, count: int) -> np.ndarray:
+    """Choose points that cover the rest: the one nearest the mean, then always the one farthest from those chosen.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, dim)
+        In units that make distances meaningful.
+    count : int
+        How many; all of them if there are fewer.
+
+    Returns
+    -------
+    ndarray of shape (min(count, n),), int64
+        Indices in the order of choice.
+
+    Notes
+    -----
+    Farthest-point selection: Gonzalez, "Clustering to minimize the maximum intercluster distance" (1985).
+    """
+    chosen = [int(np.argmin(np.linalg.norm(points - points.mean(0), axis=1)))]
+    gaps = np.linalg.norm(points - points[chosen[0]], axis=1)
+    while len(chosen) < min(count, len(points)):
+        chosen.append(int(np.argmax(gaps)))
+        gaps = np.minimum(gaps, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return np.array(chosen)
+
+
+def scene(env: MujocoEnv, skipped: int, along: int, observation: np.ndarray, action: np.ndarray) -> Scene:
+    """Put the robot into a state, draw it, apply an action (clipped to its bounds) for one step, and draw it again."""
+    model, data = env.model, env.data
+    state = np.concatenate([np.zeros(skipped), observation])
+    mujoco.mj_resetData(model, data)  # the solver would start from where the last pair ended
+    data.qpos[:], data.qvel[:] = state[: model.nq], state[model.nq :]
+    mujoco.mj_forward(model, data)
+    before = outlines(model, data, along)
+    env.step(np.clip(action, *environments.action_bounds(env)))
+    broken = any(data.warning[warning].number for warning in UNSTABLE)
+    after = [] if broken else outlines(model, data, along)
+    extent = np.concatenate([part.points for part in before])
+    middle = (extent.min(0) + extent.max(0)) / 2 * [1, not upright(along)]
+    return Scene(*([Outline(part.points - middle, part.shade) for part in parts] for parts in (before, after)))
+
+
+def upright(along: int) -> bool:
+    """Tell whether up is the world's up when looking along an axis: from the side, not from above."""
+    return VIEWS[along][1] == 2
+
+
+def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Outline]:
+    """Project the robot's geoms along an axis of the world, the farthest first; points are the world's.
+
+    Raises
+    ------
+    UserError
+        If a geom is of a kind not known here.
+    """
+    *plane, near = VIEWS[along]
+    bodies = np.flatnonzero(model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE)  # all but the ground
+    colors = list(dict.fromkeys(map(tuple, model.geom_rgba[bodies])))
+    found = []
+    for i in bodies[np.argsort(near * data.geom_xpos[bodies, along], kind="stable")]:
+        kind, size = mujoco.mjtGeom(model.geom_type[i]), model.geom_size[i]
+        match kind:  # a convex hull of points, and the radius of a ball that is moved over it
+            case mujoco.mjtGeom.mjGEOM_SPHERE:
+                points, radius = np.zeros((1, 3)), size[0]
+            case mujoco.mjtGeom.mjGEOM_CAPSULE:
+                points, radius = np.array([[0, 0, -size[1]], [0, 0, size[1]]]), size[0]
+            case mujoco.mjtGeom.mjGEOM_BOX:
+                points, radius = CORNERS * size, 0.0
+            case _:
+                raise UserError(f"the model has a geom of kind {kind.name}; allowed: plane, sphere, capsule, box")
+        placed = (points @ data.geom_xmat[i].reshape(3, 3).T + data.geom_xpos[i])[:, plane]
+        swept = (placed[:, None] + radius * CIRCLE).reshape(-1, 2)
+        found.append(Outline(swept[ConvexHull(swept).vertices], colors.index(tuple(model.geom_rgba[i]))))
+    return found
+
+
+def _environment(env_id: str) -> tuple[MujocoEnv, int]:
+    """Make an environment; returns it and how many leading positions its observations leave out."""
+    env = environments.make(env_id).unwrapped
+    if isinstance(env, MujocoEnv):
+        observation, _ = env.reset(seed=0)
+        state = np.concatenate([env.data.qpos, env.data.qvel])
+        skipped = len(state) - len(observation)
+        if skipped >= 0 and np.array_equal(state[skipped:], observation):
+            return env, skipped
+    raise UserError(
+        f"env_id: {env_id!r}: its state cannot be set from an observation; allowed: MuJoCo environments whose "
+        "observation is positions and velocities (HalfCheetah, Hopper, Walker2d, Swimmer); leave this figure out"
+    )
+
+
+def _along(env: MujocoEnv) -> int:
+    """Return the axis of the world to look along: the one the hinges turn about."""
+    hinges = env.model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
+    return int(np.argmax(np.abs(env.data.xaxis[hinges]).sum(0)))

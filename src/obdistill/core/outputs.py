@@ -11,7 +11,8 @@ from obdistill.core.artifacts import sidecar
 from obdistill.core.errors import UserError
 
 DATA = (".npz", ".safetensors", ".csv", ".png")  # suffixes of what has a sidecar
-RESERVED = {"metrics": "a distillation or a summary writes"}  # stems of files that stand beside an output
+# stems of files that stand beside an output
+RESERVED = {"metrics": "a distillation or a summary writes", "findings": "a summary writes"}
 
 
 def paths_in(value: Any) -> Iterator[Path]:

@@ -18,7 +18,7 @@ STAGES := datasets near_experts synsets evaluations paper
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm lint format readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm lint format docs readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -80,6 +80,13 @@ format: $(READY)  ## bring every file into the project's format
 	ruff check --fix
 	ruff format
 	snakefmt Snakefile workflow
+
+docs: $(VENV)/.docs  ## build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+$(VENV)/.docs: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	@touch $@
 
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py

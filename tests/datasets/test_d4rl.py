@@ -6,33 +6,12 @@ import h5py
 import numpy as np
 import pytest
 
+from helpers.d4rl_files import write_file
 from obdistill.core.errors import UserError
 from obdistill.datasets import d4rl
 from obdistill.datasets.d4rl import D4rlSettings
 
 STAND_IN = Path(__file__).parents[3] / "shared/data/halfcheetah_medium_replay_standin.hdf5"
-
-
-def write_file(path: Path, ends: list[str], **changes: object) -> Path:
-    """Write one row per letter of `ends`' episodes: ``.`` goes on, ``T`` terminal, ``L`` time limit, ``B`` both.
-
-    An observation is (episode, step), an action 100 episode + step, a reward 0.5 + step.
-    """
-    letters = "".join(ends)
-    episode = np.repeat(np.arange(len(ends)), [len(part) for part in ends])
-    step = np.concatenate([np.arange(len(part)) for part in ends])
-    rows = {
-        "observations": np.stack([episode, step], 1).astype(np.float32),
-        "actions": (100 * episode + step)[:, None].astype(np.float32),
-        "rewards": (0.5 + step).astype(np.float32),
-        "terminals": np.array([letter in "TB" for letter in letters]),
-        "timeouts": np.array([letter in "LB" for letter in letters]),
-    }
-    with h5py.File(path, "w") as file:
-        for name, array in (rows | changes).items():
-            if array is not None:
-                file[name] = array
-    return path
 
 
 def plain_loop(path: Path, max_steps: int) -> list[tuple[np.ndarray, np.ndarray, float, np.ndarray, bool]]:
@@ -148,7 +127,7 @@ def test_columns_of_width_one_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rewards": None}, "lacks the array 'rewards'; it has: actions, observations"),
+        ({"rewards": None}, "lacks the array 'rewards' in /; it has: actions, observations"),
         ({"rewards": np.zeros(6)}, r"rewards has the shape \(6,\)"),
         ({"timeouts": np.zeros(8, bool)}, r"timeouts has the shape \(8,\)"),
         ({"actions": np.zeros((6, 1))}, r"actions \(6, 1\)"),
@@ -182,55 +161,103 @@ def test_empty_and_one_row_files(tmp_path):
         d4rl.read(tmp_path / "no_byte.hdf5")
 
 
-def test_truncated_file(tmp_path):
-    path = write_file(tmp_path / "data.hdf5", ["." * 500] * 10)
-    whole = path.read_bytes()
-    for size in (len(whole) - 1, len(whole) // 2, 50):
-        path.write_bytes(whole[:size])
-        with pytest.raises(UserError, match="no HDF5 file, or only a part of one"):
-            d4rl.read(path)
+def warned(path: Path, max_steps: int = 1000) -> list[str]:
+    """Read a file; return its warnings without the file's name."""
+    warnings: list[str] = []
+    d4rl.read(path, max_steps, warnings.append)
+    assert all(warning.startswith("data.hdf5: ") for warning in warnings)
+    return [warning.removeprefix("data.hdf5: ") for warning in warnings]
 
 
-def test_damaged_chunk(tmp_path):
-    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], rewards=None)
-    with h5py.File(path, "a") as file:
-        rewards = file.create_dataset("rewards", data=np.arange(7.0), compression="gzip", chunks=(7,), fletcher32=True)
-        offset = rewards.id.get_chunk_info(0).byte_offset
-    data = bytearray(path.read_bytes())
-    data[offset + 2] ^= 255
-    path.write_bytes(data)
-    with pytest.raises(UserError, match="damaged HDF5"):
+@pytest.mark.parametrize("key", ["terminals", "timeouts"])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+def test_flags_of_zeros_and_ones_are_read_whatever_their_type(tmp_path, key, kind):
+    plain = d4rl.read(write_file(tmp_path / "plain.hdf5", ["..T", "...L", "..."]))
+    flags = h5py.File(tmp_path / "plain.hdf5")[key][()].astype(kind)
+    found = d4rl.read(write_file(tmp_path / "data.hdf5", ["..T", "...L", "..."], **{key: flags}))
+    np.testing.assert_array_equal(found.terminated, plain.terminated)
+    np.testing.assert_array_equal(found.truncated, plain.truncated)
+
+
+@pytest.mark.parametrize("key", ["terminals", "timeouts"])
+@pytest.mark.parametrize("value", [np.nan, 0.4, -1.0, 2.0])
+def test_other_flags_are_refused(tmp_path, key, value):
+    flags = np.zeros(7)
+    flags[2] = value
+    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], **{key: flags})
+    with pytest.raises(UserError, match=f"{key}: 1 of 7 values are neither 0 nor 1, the first is {value:g} at row 2"):
         d4rl.read(path)
 
 
-@pytest.mark.parametrize(
-    "kind", ["external link", "external storage", "virtual dataset", "deep link", "behind a soft link"]
-)
-def test_data_outside_the_file_are_refused(tmp_path, kind):
-    secret = write_file(tmp_path / "secret.hdf5", ["..T", "...."])
-    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], rewards=None)
+def test_terminal_states_that_the_rule_loses_are_counted(tmp_path):
+    assert warned(write_file(tmp_path / "data.hdf5", ["..T", "..B", "..T", ".B", "..L"]), max_steps=3) == [
+        "2 of 4 terminal states are lost: timeouts is set at the same rows, and D4RL's rule drops those"
+    ]
+    assert warned(write_file(tmp_path / "data.hdf5", ["..T", "..L", "..."]), max_steps=3) == []
+
+
+def smooth(lengths: list[int]) -> np.ndarray:
+    """States of episodes that each begin elsewhere and then move slowly."""
+    step = np.concatenate([np.arange(length) for length in lengths])
+    return np.stack([np.repeat(np.arange(len(lengths)) % 3, lengths) + 0.01 * step, np.cos(0.1 * step)], 1)
+
+
+def test_episodes_that_end_unmarked_in_a_file_without_timeouts(tmp_path):
+    ends, lengths = ["." * 40, "." * 29 + "T", "." * 50, "." * 20], [40, 30, 50, 20]
+    path = write_file(tmp_path / "data.hdf5", ends, observations=smooth(lengths), timeouts=None)
+    assert warned(path) == [
+        "after 2 of 140 rows, first 39, the state jumps, and the file has no timeouts: an episode may end there"
+    ]
+    marked = ["." * 39 + "L", "." * 29 + "T", "." * 49 + "L", "." * 20]
+    path = write_file(tmp_path / "data.hdf5", marked, observations=smooth(lengths))
+    assert not any("jumps" in warning for warning in warned(path))
+    regular = write_file(tmp_path / "data.hdf5", ["." * 50] * 4, observations=smooth([50] * 4), timeouts=None)
+    assert warned(regular, max_steps=50) == []
+
+
+def test_time_limits_that_are_not_the_environments(tmp_path):
+    path = write_file(tmp_path / "data.hdf5", ["...L", "....L", ".L", "..T", "."])
+    assert warned(path, max_steps=5) == ["2 of 3 timeouts come before the environment's time limit of 5 steps"]
+    regular = write_file(tmp_path / "data.hdf5", [*20 * ["....L"], "..L", "..T", ".."])  # cut once
+    assert warned(regular, max_steps=5) == []
+
+
+@pytest.mark.parametrize("name", ["truncations", "timeout", "TimeLimit.truncated", "truncated"])
+def test_time_limits_by_another_name_are_a_warning(tmp_path, name):
+    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], timeouts=None, **{name: np.zeros(7)})
+    assert warned(path) == [f"{name} is not read: time limits are in 'timeouts' in D4RL's layout"]
+
+
+def test_timeouts_that_lead_nowhere_are_not_left_out(tmp_path):
+    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], timeouts=None)
     with h5py.File(path, "a") as file:
-        if kind == "external link":
-            file["rewards"] = h5py.ExternalLink(secret.name, "rewards")
-        elif kind == "external storage":
-            (tmp_path / "secret.bin").write_bytes(np.arange(7.0).tobytes())
-            file.create_dataset("rewards", (7,), "f8", external=[(str(tmp_path / "secret.bin"), 0, 56)])
-        elif kind == "virtual dataset":
-            layout = h5py.VirtualLayout(shape=(7,), dtype="f4")
-            layout[:] = h5py.VirtualSource(str(secret), "rewards", shape=(7,))
-            file.create_virtual_dataset("rewards", layout)
-        else:
-            file["infos/there"] = h5py.ExternalLink(secret.name, "/")
-            file["rewards"] = h5py.SoftLink("/infos/there/rewards") if kind == "behind a soft link" else np.arange(7.0)
-    with pytest.raises(UserError, match="refers to another file"):
+        file["timeouts"] = h5py.SoftLink("/nowhere")
+    with pytest.raises(UserError, match="lacks the array 'timeouts'"):
         d4rl.read(path)
 
 
-def test_soft_links_inside_the_file_are_fine(tmp_path):
-    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], rewards=None, reward=np.arange(7.0))
-    with h5py.File(path, "a") as file:
-        file["rewards"] = h5py.SoftLink("/reward")
-    assert d4rl.read(path).rewards.tolist() == [0, 1, 2, 3, 4, 5]
+def test_next_observations_tell_where_an_episode_ends_unmarked(tmp_path):
+    observations = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    following = np.append(observations[1:], [[0, 0]], 0)
+    path = write_file(
+        tmp_path / "data.hdf5", ["..T", "......"], observations=observations, next_observations=following + 1e-6
+    )
+    assert warned(path) == []
+    following[[2, 4, 6]] += 1  # the first is at a terminal state
+    for timeouts in (np.zeros(9, bool), None):
+        changes = {"observations": observations, "next_observations": following, "timeouts": timeouts}
+        assert warned(write_file(tmp_path / "data.hdf5", ["..T", "......"], **changes)) == [
+            "after 2 of 9 rows, first 4, the next row is not where next_observations says the step led: an episode may "
+            "end there"
+        ]
+
+
+def test_episodes_beyond_the_time_limit(tmp_path):
+    path = write_file(tmp_path / "data.hdf5", ["." * 8, "....L", ".....L", "...T"])  # 8 and 5 are one episode
+    assert warned(path, max_steps=5) == ["2 of 3 episodes are longer than the environment's time limit of 5 steps"]
+    assert warned(write_file(tmp_path / "data.hdf5", ["." * 9], timeouts=np.zeros(9)), max_steps=5) == [
+        "1 of 1 episodes are longer than the environment's time limit of 5 steps"
+    ]
 
 
 def test_built_in_names():

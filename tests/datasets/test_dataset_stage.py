@@ -3,16 +3,22 @@
 import json
 from pathlib import Path
 
+import gymnasium
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from helpers import minari_files
+from helpers.minari_files import ID, make
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.parsing import parse
-from obdistill.datasets.collect import CollectSettings, collect
-from obdistill.datasets.stage import DatasetSettings, build_dataset, command
+from obdistill.datasets import download
+from obdistill.datasets.collect import collect
+from obdistill.datasets.command import dataset as command
+from obdistill.datasets.settings import CollectSettings, DatasetSettings
+from obdistill.datasets.stage import build_dataset
 from obdistill.datasets.transitions import read_dataset
 
 SHIPPED = Path(__file__).parents[2] / "data"
@@ -49,6 +55,18 @@ def test_d4rl(tmp_path):
     assert (metadata["transitions"], metadata["episodes"], metadata["terminated"]) == (19, 4, 3)
 
 
+def test_an_unknown_source_gives_the_checksum_to_set(tmp_path, caplog):
+    path = d4rl_file(tmp_path / "hopper.hdf5")
+    given = {"source": "d4rl", "file": str(path), "env_id": "Hopper-v4"}
+    sha256 = artifacts.sha256(path)
+    with caplog.at_level("INFO"):
+        build_dataset("hopper", settings(**given), tmp_path / "d.npz")
+        assert f"sha256 of the source: {sha256}; set sha256 to it, and a damaged source is noticed" in caplog.messages
+        caplog.clear()
+        build_dataset("hopper", settings(**given, sha256=sha256), tmp_path / "d.npz")
+        assert "sha256 of the source" not in caplog.text
+
+
 def test_same_input_same_bytes(tmp_path):
     chosen = settings(source="d4rl", file=str(d4rl_file(tmp_path / "a.hdf5")), env_id="Hopper-v4")
     for name in ("first", "second"):
@@ -77,14 +95,25 @@ def test_collection(tmp_path):
         build_dataset("p", settings(source="collect", collection="mine", level="random"), tmp_path / "x.npz")
     with h5py.File(folder / "obd/pendulum/random-v0/data/main_data.hdf5", "a") as file:
         file["episode_0/rewards"][0] = 7
-    with pytest.raises(UserError, match=r"damaged: its sha256 is not the one in collection\.json"):
+    with pytest.raises(UserError, match=r"random-v0: has the sha256 \w{64}; that in collection\.json is \w{64}"):
         build_dataset("p", chosen, tmp_path / "x.npz", folder)
 
 
-def test_collection_cannot_lead_out_of_its_folder(tmp_path):
-    artifacts.write_json(
-        tmp_path / "collection.json", {"levels": {"random": {"dataset_id": "../../etc-v0", "sha256": ""}}}
-    )
+def test_the_metadata_of_a_collection_are_checked(tmp_path):
+    tiny = {"env_id": "Pendulum-v1", "levels": ["random"], "transitions": 30, "reference_returns": [-1500.0, -150.0]}
+    collect(parse(CollectSettings, tiny, "test"), tmp_path, seed=0)
+    chosen = settings(source="collect", collection="mine", level="random")
+    build_dataset("pendulum", chosen, tmp_path / "d.npz", tmp_path)
+    assert read_dataset(tmp_path / "d.npz").task.reference_returns == (-1500, -150)
+    path = tmp_path / "obd/pendulum/random-v0/data/metadata.json"
+    path.write_text(path.read_text().replace("-1500", "-1400"))
+    with pytest.raises(UserError, match=r"random-v0: has the metadata_sha256 \w{64}; that in collection\.json is"):
+        build_dataset("pendulum", chosen, tmp_path / "d.npz", tmp_path)
+
+
+@pytest.mark.parametrize("facts", [{"dataset_id": "../../etc-v0", "sha256": ""}, {}, "a/b-v0", 3, None])
+def test_collection_cannot_lead_out_of_its_folder(tmp_path, facts):
+    artifacts.write_json(tmp_path / "collection.json", {"levels": {"random": facts}})
     with pytest.raises(UserError, match="is no Minari id"):
         build_dataset("p", settings(source="collect", collection="c", level="random"), tmp_path / "x.npz", tmp_path)
 
@@ -118,6 +147,77 @@ def test_actions_that_do_not_fit_are_refused(tmp_path):
     path = d4rl_file(tmp_path / "hopper.hdf5", action_dim=2)
     with pytest.raises(UserError, match=r"actions of dimension \(2,\) do not fit"):
         build_dataset("hopper", settings(source="d4rl", file=str(path), env_id="Hopper-v4"), tmp_path / "x.npz")
+
+
+def hopper_file(path: Path, **changes: np.ndarray) -> Path:
+    """Rows of a Hopper whose actions use the whole range."""
+    d4rl_file(path)
+    with h5py.File(path, "a") as file:
+        file["actions"][:] = np.random.default_rng(1).uniform(-1, 1, (20, 3))
+        for key, array in changes.items():
+            file[key] = array
+    return path
+
+
+def test_warnings_are_told_last_and_kept(tmp_path, caplog):
+    path = hopper_file(tmp_path / "hopper.hdf5", timeouts=np.arange(20) == 9)
+    with caplog.at_level("INFO"):
+        build_dataset("hopper", settings(source="d4rl", file=str(path), env_id="Hopper-v4"), tmp_path / "d.npz")
+    text = "hopper.hdf5: 1 of 4 terminal states are lost: timeouts is set at the same rows, and D4RL's rule drops those"
+    assert caplog.messages[-1] == f"hopper: {text}"
+    assert caplog.records[-1].levelname == "WARNING"
+    assert artifacts.read_metadata(tmp_path / "d.npz", "dataset")["warnings"] == [text]
+
+
+def test_actions_far_outside_are_refused_or_cut(tmp_path):
+    path = hopper_file(tmp_path / "hopper.hdf5")
+    with h5py.File(path, "a") as file:
+        actions = file["actions"][:] = 10 * file["actions"][()]
+    given = {"source": "d4rl", "file": str(path), "env_id": "Hopper-v4"}
+    message = r"actions range from -9\.\d+ to 9\.\d+, Hopper-v4 takes -1 to 1: those of 19 of 19 .*; set clip_actions"
+    with pytest.raises(UserError, match=message):
+        build_dataset("hopper", settings(**given), tmp_path / "d.npz")
+    build_dataset("hopper", settings(**given, clip_actions=True), tmp_path / "d.npz")
+    found = read_dataset(tmp_path / "d.npz").transitions.actions
+    np.testing.assert_array_equal(found, np.clip(actions[:-1], -1, 1).astype(np.float32))
+
+
+def test_actions_that_are_not_finite_are_told_as_such(tmp_path):
+    path = hopper_file(tmp_path / "hopper.hdf5")
+    with h5py.File(path, "a") as file:
+        file["actions"][3, 0] = np.inf
+    with pytest.raises(UserError, match="hopper: actions is not finite at transition 3"):
+        build_dataset("hopper", settings(source="d4rl", file=str(path), env_id="Hopper-v4"), tmp_path / "d.npz")
+
+
+def minari_settings(root: Path, **given: object) -> DatasetSettings:
+    reference = [-1500.0, -150.0]
+    return settings(source="minari", id=ID, root=str(root), download=False, reference_returns=reference, **given)
+
+
+def test_recorded_bounds_must_be_those_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setattr(minari_files, "ACTIONS", gymnasium.spaces.Box(-1, 1, (1,), np.float32))
+    make(tmp_path)
+    with pytest.raises(UserError, match=r"recorded with actions from \[-1.0\] to \[1.0\]; those of Pendulum-v1 have"):
+        build_dataset("pendulum", minari_settings(tmp_path), tmp_path / "d.npz")
+    build_dataset("pendulum", minari_settings(tmp_path, env_id="Pendulum-v1"), tmp_path / "d.npz")
+    first, *_ = artifacts.read_metadata(tmp_path / "d.npz", "dataset")["warnings"]
+    assert first.startswith("recorded with actions from [-1.0] to [1.0]")
+
+
+def test_bounds_that_a_recording_does_not_know_are_no_matter(tmp_path, monkeypatch):
+    monkeypatch.setattr(minari_files, "ACTIONS", gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32))
+    make(tmp_path)
+    build_dataset("pendulum", minari_settings(tmp_path), tmp_path / "d.npz")
+
+
+def test_a_built_in_set_in_another_environment_is_a_warning(tmp_path, monkeypatch):
+    path = hopper_file(tmp_path / "hopper.hdf5")
+    monkeypatch.setattr(download, "fetch", lambda *_: path)
+    build_dataset("hopper", settings(source="d4rl", file="hopper-medium-v2", env_id="Hopper-v5"), tmp_path / "d.npz")
+    assert artifacts.read_metadata(tmp_path / "d.npz", "dataset")["warnings"] == [
+        "env_id: Hopper-v5 is used; hopper-medium-v2 was recorded in Hopper-v4"
+    ]
 
 
 @pytest.mark.parametrize(

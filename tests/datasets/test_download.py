@@ -27,6 +27,7 @@ class Server:
         self.closed = threading.Event()
         self.status = 200
         self.content_type = "application/x-hdf5"
+        self.raw: bytes | None = None  # the whole answer, if it is not HTTP as it should be
         self.requests: list[str | None] = []  # the Range header of each request
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -47,6 +48,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = self.behavior
+        if server.raw is not None:
+            self.wfile.write(server.raw)
+            self.close_connection = True
+            return
         wanted = self.headers.get("Range")
         server.requests.append(wanted)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
@@ -186,6 +191,58 @@ def test_a_server_that_always_hangs_is_one_line(server, cache, monkeypatch):
         fetch(server, cache)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.0 200 OK\r\nContent-Length: many\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: -5\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Type: a\r\nno colon here\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n",
+        "HTTP/1.0 200 OK\r\n" + 200 * "X-A: b\r\n",
+        f"HTTP/1.0 200 OK\r\nX-A: {70_000 * 'b'}\r\n",
+        "HTTP/1.0 two hundred\r\n",
+        "nothing of HTTP\r\n",
+        "HTTP/1.0 206 Partial Content\r\nContent-Range: bytes x-y/z\r\n",
+        "HTTP/1.0 416 Range Not Satisfiable\r\n",
+        "HTTP/1.0 302 Found\r\nLocation: http://[::1/a\r\n",
+        "HTTP/1.0 302 Found\r\nLocation: http://..a/b\r\n",
+        "HTTP/1.0 302 Found\r\nLocation: http://a:b/c\r\n",
+        "HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n",
+        "HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:99999/\r\n",
+        "",
+    ],
+)
+def test_malformed_answers_are_one_line(server, cache, head):
+    server.raw = head.encode() + (b"\r\nbody" if head else b"")
+    with pytest.raises(UserError) as caught:
+        load(server, cache)
+    assert server.url in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(cache.glob("*.hdf5"))
+
+
+def test_schemes_in_capitals_are_urls(server, cache):
+    server.url = server.url.replace("http://", "HTTP://")
+    assert load(server, cache).origin["url"] == server.url
+
+
+@pytest.mark.parametrize("url", ["http://user:secret@host.org/a.hdf5", "HTTPS://:secret@host.org/a.hdf5"])
+def test_a_password_is_neither_used_nor_repeated(cache, url, caplog):
+    with pytest.raises(UserError, match=r"://host\.org/a\.hdf5: its URL holds a password.*~/\.netrc") as caught:
+        download.fetch(url, cache, lambda path: None)
+    assert "secret" not in str(caught.value) + caplog.text
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("url", ["http://user:secret@[::1/a", "http://user:secret@host:port/a"])
+def test_what_is_no_url_is_told_without_its_password(cache, url):
+    with pytest.raises(UserError, match="is no valid URL") as caught:
+        download.fetch(url, cache, lambda path: None)
+    assert "secret" not in str(caught.value)
+
+
 def test_no_server(server, cache):
     server.close()
     with pytest.raises(UserError, match=r"cannot be downloaded .*refused"):
@@ -251,3 +308,51 @@ def test_shortened_file_without_a_content_length_error(server, cache):
     with pytest.raises(UserError, match=r"http://.*only a part of one"):
         load(server, cache)
     assert not list(cache.glob("*.hdf5"))
+
+
+def record(cache: Path) -> Path:
+    (path,) = cache.glob("*_hopper.hdf5.sha256")
+    return path
+
+
+def test_a_flipped_bit_in_the_cache_is_noticed(server, cache):
+    right = load(server, cache).origin["sha256"]
+    assert record(cache).read_text() == f"{right}\n"
+    (path,) = cache.glob("*.hdf5")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert load(server, cache).origin["sha256"] == right
+    assert len(server.requests) == 2
+
+
+def test_other_bytes_than_at_the_first_download_are_refused(server, cache):
+    first = load(server, cache).origin["sha256"]
+    (path,) = cache.glob("*.hdf5")
+    path.unlink()
+    data = bytearray(server.body)
+    data[len(data) // 2] ^= 1
+    server.body = bytes(data)
+    message = rf"has the sha256 [0-9a-f]{{64}}; that of its first download is {first} \(noted in {record(cache)}: "
+    with pytest.raises(UserError, match=message) as caught:
+        load(server, cache)
+    assert not list(cache.glob("*.hdf5"))
+    found = str(caught.value).split("has the sha256 ")[1][:64]
+    load(server, cache, sha256=found)  # the setting comes first, and is noted
+    assert load(server, cache).origin["sha256"] == found
+    assert record(cache).read_text() == f"{found}\n"
+
+
+def test_what_was_refused_is_not_noted(server, cache):
+    right, server.body = server.body, b"<html>Down for maintenance</html>"
+    with pytest.raises(UserError, match="no HDF5 file"):
+        load(server, cache)
+    server.body = right
+    load(server, cache)
+
+
+def test_a_file_of_an_older_version_is_noted_when_it_is_next_used(server, cache):
+    right = load(server, cache).origin["sha256"]
+    record(cache).unlink()
+    load(server, cache)
+    assert record(cache).read_text() == f"{right}\n"

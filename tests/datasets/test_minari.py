@@ -1,7 +1,7 @@
 """Minari datasets: hand-made ones whose values say (episode, step), and damaged ones."""
 
+import copy
 import json
-import logging
 import shutil
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from helpers.minari_files import EPISODES, ID, make
+from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.parsing import parse
+from obdistill.datasets import checks
 from obdistill.datasets import minari as minari_source
 from obdistill.datasets.minari import MinariSettings, new_dataset
 
@@ -121,7 +123,9 @@ def test_a_malformed_episode_is_found_wherever_it_is(tmp_path, folder, episode, 
 def test_missing_data(tmp_path, folder, episode):
     with edit(folder) as file:
         del file[f"episode_{episode}/actions"]
-    with pytest.raises(UserError, match=f"episode {episode} cannot be read .*actions"):
+    with pytest.raises(
+        UserError, match=f"lacks the array 'actions' in /episode_{episode}; it has: observations, rewards"
+    ):
         load(tmp_path)
 
 
@@ -134,6 +138,8 @@ def test_nan_in_the_last_episode(tmp_path, folder):
 
 def test_no_episode(tmp_path, folder):
     edit_metadata(folder, total_episodes=0, total_steps=0)
+    with edit(folder) as file:
+        file.clear()
     with pytest.raises(UserError, match="holds no episode"):
         load(tmp_path)
 
@@ -164,15 +170,28 @@ def test_spaces_are_not_taken_from_an_environment_that_the_file_names(tmp_path, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"observation_space": '{"type": "Dict", "subspaces": {}}'}, "its observation space is Dict"),
+        ({"observation_space": '{"type": "Dict", "subspaces": {}}'}, "its observation space is Dict of shape None"),
         (
             {"action_space": '{"type": "Discrete", "dtype": "int64", "start": 0, "n": 4}'},
-            "its action space is Discrete",
+            "its action space is Discrete of shape None; a Box with one dimension is needed",
         ),
-        ({"observation_space": "{}"}, "Minari cannot read it"),
+        ({"observation_space": "{}"}, r"its observation_space cannot be read \('type'\)"),
+        ({"observation_space": "[" * 100_000}, "its observation_space cannot be read"),
+        (
+            {"action_space": '{"type": "Box", "low": ["a"], "high": [1], "shape": [1]}'},
+            "its action_space cannot be read",
+        ),
+        ({"action_space": 3}, "its action_space cannot be read"),
+        (
+            {"action_space": '{"type": "Box", "low": [[0]], "high": [[1]], "shape": [1, 1]}'},
+            r"its action space is Box of shape \[1, 1\]; a Box with one dimension is needed",
+        ),
+        (  # a few bytes that would make a space of 80 GB
+            {"action_space": '{"type": "Box", "low": 0, "high": 1, "shape": [10000000000], "dtype": "float64"}'},
+            r"its action space is Box of shape \[10000000000\]; a Box with one dimension is needed",
+        ),
         ({"minari_version": "0.1.0"}, "Minari cannot read it .*0.1.0"),
-        ({"data_format": "unheard of"}, "Minari cannot read it"),
-        ({"env_spec": "{}"}, "Minari cannot read it"),
+        ({"data_format": "unheard of"}, "data_format: unheard of: not known; allowed: hdf5, arrow, parquet"),
     ],
 )
 def test_other_kinds_of_datasets(tmp_path, folder, changes, message):
@@ -182,13 +201,124 @@ def test_other_kinds_of_datasets(tmp_path, folder, changes, message):
     assert "\n" not in str(caught.value)
 
 
-def test_options_of_the_environment_are_reported(tmp_path, caplog):
-    spec = gymnasium.spec("Pendulum-v1")
-    spec.kwargs = {"g": 9.81}
+def test_an_environment_that_its_id_does_not_make_is_refused_unless_one_is_set(tmp_path):
+    spec = copy.deepcopy(gymnasium.spec("Pendulum-v1"))
+    spec.kwargs, spec.max_episode_steps = {"g": 9.81}, 20
     make(tmp_path, env=spec)
-    with caplog.at_level(logging.WARNING):
+    with pytest.raises(UserError, match=r'made with a time limit of 20 steps .*, options {"g": 9.81}, which would be'):
         load(tmp_path)
-    assert "recorded with options ['g'] of Pendulum-v1" in caplog.text
+    loaded = load(tmp_path, env_id="Pendulum-v1")
+    assert loaded.env_id == "Pendulum-v1"
+    assert len(loaded.warnings) == 1
+
+
+def test_an_environment_that_cannot_be_read_is_no_obstacle_if_one_is_set(tmp_path, folder):
+    spec = json.loads(json.loads((folder / "data/metadata.json").read_text())["env_spec"])
+    edit_metadata(folder, env_spec=json.dumps(spec | {"of_another_gymnasium": 1}))
+    assert load(tmp_path).env_id == "Pendulum-v1"
+    edit_metadata(folder, env_spec="{}")
+    with pytest.raises(UserError, match=r"its environment cannot be read .*; set env_id to the one to evaluate in"):
+        load(tmp_path)
+    loaded = load(tmp_path, env_id="Pendulum-v1")
+    assert len(loaded.transitions) == 15
+    assert loaded.env_id == "Pendulum-v1"
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint8])
+def test_flags_of_zeros_and_ones_are_read_whatever_their_type(tmp_path, folder, kind):
+    before = load(tmp_path).transitions
+    with edit(folder) as file:
+        for episode in file.values():
+            for key in ("terminations", "truncations"):
+                replace(episode, key, episode[key][()].astype(kind))
+    found = load(tmp_path).transitions
+    np.testing.assert_array_equal(found.terminated, before.terminated)
+    np.testing.assert_array_equal(found.truncated, before.truncated)
+
+
+@pytest.mark.parametrize("key", ["terminations", "truncations"])
+@pytest.mark.parametrize("value", [np.nan, 0.5, -1.0])
+def test_other_flags_are_refused(tmp_path, folder, key, value):
+    with edit(folder) as file:
+        replace(file["episode_2"], key, np.array([0, 0, 0, value]))
+    with pytest.raises(UserError, match=f"episode 2: {key}: 1 of 4 values are neither 0 nor 1, the first is {value:g}"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"total_episodes": 4}, "says total_episodes: 4; the data hold 5"),
+        ({"total_episodes": 6}, "says total_episodes: 6; the data hold 5"),
+        ({"total_steps": 14}, "says total_steps: 14; the data hold 15"),
+        ({"total_steps": 16}, "says total_steps: 16; the data hold 15"),
+        ({"total_episodes": None}, "says total_episodes: null; a number is needed"),
+        ({"total_episodes": -1}, "says total_episodes: -1; a number is needed"),
+        ({"total_steps": "15"}, 'says total_steps: "15"; a number is needed'),
+        ({"ref_min_score": float("nan"), "ref_max_score": 1.0}, "says ref_min_score: NaN; a number is needed"),
+        ({"ref_min_score": 0.0, "ref_max_score": float("inf")}, "says ref_max_score: Infinity; a number is needed"),
+        ({"ref_min_score": "low", "ref_max_score": 1.0}, 'says ref_min_score: "low"; a number is needed'),
+        ({"ref_min_score": True, "ref_max_score": 2}, "says ref_min_score: true; a number is needed"),
+    ],
+)
+def test_metadata_that_do_not_fit_are_refused(tmp_path, folder, changes, message):
+    edit_metadata(folder, **changes)
+    with pytest.raises(UserError, match=f"{ID}: its metadata.json {message}"):
+        load(tmp_path)
+
+
+def test_one_reference_score_alone_is_not_used(tmp_path, folder):
+    edit_metadata(folder, ref_max_score=1.0)
+    loaded = load(tmp_path)
+    assert loaded.reference_returns is None
+    assert loaded.warnings == (
+        f"{ID}: its metadata.json has ref_max_score but not the other reference score; neither is used",
+    )
+
+
+def test_metadata_belong_to_what_was_read(tmp_path, folder):
+    before = load(tmp_path).origin
+    edit_metadata(folder, ref_min_score=0.0, ref_max_score=1.0)
+    after = load(tmp_path).origin
+    assert before["sha256"] == after["sha256"]
+    assert before["metadata_sha256"] != after["metadata_sha256"]
+
+
+def test_a_checksum_is_demanded_where_there_is_one(tmp_path, folder):
+    right = load(tmp_path).origin["sha256"]
+    load(tmp_path, sha256=right)
+    with pytest.raises(UserError, match=f"{folder}: has the sha256 {right}; the setting sha256 is 0000"):
+        load(tmp_path, sha256="0" * 64)
+    levels = {"random": {"dataset_id": "other-v0", "sha256": "1" * 64}, "expert": {"dataset_id": ID, "sha256": right}}
+    artifacts.write_json(tmp_path / "collection.json", {"levels": levels})
+    load(tmp_path)
+    with edit(folder) as file:
+        file["episode_3/rewards"][0] = 7
+    with pytest.raises(UserError, match=rf"has the sha256 .*; that in collection\.json is {right}"):
+        load(tmp_path)
+    artifacts.write_json(tmp_path / "collection.json", {"levels": {"a": {"dataset_id": ID, "metadata_sha256": "00"}}})
+    with pytest.raises(UserError, match=r"has the metadata_sha256 .*; that in collection\.json is 00"):
+        load(tmp_path)
+
+
+def test_a_small_file_cannot_fill_the_memory(tmp_path, folder, monkeypatch):
+    """Many episodes that are one and the same, each of them of a size that is allowed."""
+    monkeypatch.setattr(checks, "SMALLEST_LIMIT", 2**20)
+    monkeypatch.setattr(checks, "UNPACKING", 10)
+    steps = 5000
+    with edit(folder) as file:
+        long = file.create_group("episode_5")
+        long.create_dataset("observations", data=np.zeros((steps + 1, 3)), compression="gzip")
+        long.create_dataset("actions", data=np.zeros((steps, 1)), compression="gzip")
+        for key in ("rewards", "terminations", "truncations"):
+            long.create_dataset(key, data=np.zeros(steps), compression="gzip")
+        for index in range(6, 20):
+            file[f"episode_{index}"] = long
+    edit_metadata(folder, total_episodes=20, total_steps=15 + 15 * steps)
+    with pytest.raises(UserError, match=rf"{ID}: refused: \d+ bytes would unpack to"):
+        load(tmp_path)
+    monkeypatch.setattr(checks, "SMALLEST_LIMIT", 2**30)
+    assert len(load(tmp_path).transitions) == 15 + 15 * steps
 
 
 @pytest.mark.parametrize(

@@ -1,115 +1,74 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.fake_returns import write_frame, write_returns
 from obdistill.core.errors import UserError
-from obdistill.evaluations.returns import Selection, check_cell, read_returns, select
+from obdistill.evaluations.returns import COLUMNS, read_returns, returns_table
 
 
-def test_files_come_together_in_an_order_of_their_own(tmp_path):
-    one = write_returns(tmp_path / "b/standard.csv", 1, seed=0)
-    two = write_returns(tmp_path / "a/standard.csv", 2, seed=1)
-    episodes, inputs = read_returns([one, two])
-    swapped, swapped_inputs = read_returns([two, one])
-    pd.testing.assert_frame_equal(episodes, swapped)
-    assert inputs == swapped_inputs
-    assert list(episodes["score"]) == [1] * 4 + [2] * 4
-    assert [entry["file"] for entry in inputs] == [str(two), str(one)]
+def table(**changes):
+    shape = (2, 3)
+    about = {"task": "hopper", "method": "pbc", "variant": "default", "size": 4, "seed": 1, "protocol": "standard"}
+    numbers = {"returns": np.ones(shape), "lengths": np.ones(shape, int), "scores": np.arange(6.0).reshape(shape)}
+    return returns_table(
+        **{**about, "step": 10, "policy_seed": 7, "env_seeds": np.arange(6).reshape(shape), **numbers, **changes}
+    )
 
 
-def changed(path, change):
-    write_returns(path, 1)
-    frame = change(pd.read_csv(path))
-    write_frame(path, frame)
-    return path
+def test_the_table_has_one_row_per_episode_in_the_order_of_the_schema():
+    frame = table()
+    assert list(frame) == list(COLUMNS)
+    assert list(zip(frame["policy"], frame["episode"], frame["score"], strict=True)) == [
+        *((0, 0, 0), (0, 1, 1), (0, 2, 2)),
+        *((1, 0, 3), (1, 1, 4), (1, 2, 5)),
+    ]
+    assert frame["variant"].unique() == ["default"]
+
+
+def test_arrays_of_other_episodes_are_refused():
+    with pytest.raises(ValueError, match=r"arrays of shapes \(2, 3\) and \(3,\) are not about the same episodes"):
+        table(lengths=np.ones(3, int))
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_frame(tmp_path / "returns.csv", table())
+    frame, metadata = read_returns(tmp_path / "returns.csv")
+    pd.testing.assert_frame_equal(frame, table(), check_dtype=False)
+    assert metadata["env_id"] == "Hopper-v5"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.drop(columns="score"), "returns.csv: lacks the column 'score'; needed: task,method,"),
-        (lambda f: f.iloc[:0], "returns.csv: holds no episode"),
-        (lambda f: f.assign(score=[1, None, 1, 1]), "returns.csv: row 2: score is nan; a finite number is needed"),
-        (lambda f: f.assign(score=[1, 1, 1, float("inf")]), "returns.csv: row 4: score is inf"),
-        (lambda f: f.assign(score=["1", "1", "high", "1"]), "returns.csv: row 3: score is high"),
-        (lambda f: f.assign(method="magic"), "returns.csv: method: 'magic' is unknown; allowed: random, dbc"),
-        (lambda f: f.assign(task=["a", "a", "b", "b"]), "returns.csv: holds the tasks a and b"),
-        (lambda f: pd.concat([f, f]), "returns.csv: task hopper_medium, .* episode 0 stands in two of the files, or"),
+        (lambda f: f.drop(columns="score"), r"returns\.csv: lacks the column 'score'; needed: task,method,variant,"),
+        (lambda f: f.drop(columns="variant"), r"returns\.csv: lacks the column 'variant'; needed: task,method,"),
+        (lambda f: f.iloc[:0], r"returns\.csv: holds no episode$"),
+        (lambda f: f.assign(score=[1, None, 1, 1]), r"returns\.csv: row 2: score is nan; a finite number is needed$"),
+        (lambda f: f.assign(score=[1, 1, 1, float("inf")]), r"returns\.csv: row 4: score is inf; a finite number"),
+        (lambda f: f.assign(score=["1", "1", "high", "1"]), r"returns\.csv: row 3: score is high; a finite number"),
+        (lambda f: f.assign(step=[1, 1, 1, 1.5]), r"returns\.csv: row 4: step is 1\.5; an integer is needed$"),
+        (lambda f: f.assign(variant=float("nan")), r"returns\.csv: row 1: variant is nan; text is needed$"),
+        (lambda f: f.assign(method="magic"), r"returns\.csv: method: 'magic' is unknown; allowed: random, dbc"),
+        (lambda f: f.assign(method="pbc_paper"), r"returns\.csv: method: 'pbc_paper' is unknown; allowed: random, "),
+        (
+            lambda f: f.assign(task=["a", "a", "b", "b"]),
+            r"returns\.csv: column 'task' holds a and b; a returns file has one task$",
+        ),
+        (lambda f: f.assign(size=[1, 2, 1, 2]), r"returns\.csv: column 'size' holds 1 and 2; a returns file has one"),
+        (lambda f: pd.concat([f, f]), r"returns\.csv: holds step 10, policy 0, episode 0 twice$"),
     ],
 )
 def test_malformed_files_give_one_line(tmp_path, change, message):
-    path = changed(tmp_path / "returns.csv", change)
+    path = tmp_path / "returns.csv"
+    write_returns(path, 1)
+    write_frame(path, change(pd.read_csv(path)))
     with pytest.raises(UserError, match=message) as error:
-        read_returns([path])
+        read_returns(path)
     assert "\n" not in str(error.value)
 
 
 def test_a_file_without_a_header_gives_one_line(tmp_path):
-    path = tmp_path / "returns.csv"
-    write_frame(path, pd.DataFrame())
+    write_frame(tmp_path / "returns.csv", pd.DataFrame())
     with pytest.raises(UserError, match=r"returns\.csv: is no readable csv"):
-        read_returns([path])
-
-
-def test_the_same_file_twice(tmp_path):
-    path = write_returns(tmp_path / "returns.csv", 1)
-    with pytest.raises(UserError, match="stands in two of the files"):
-        read_returns([path, path])
-
-
-def test_one_task_in_two_environments(tmp_path):
-    one = write_returns(tmp_path / "one.csv", 1, env_id="Hopper-v4")
-    two = write_returns(tmp_path / "two.csv", 1, seed=1, env_id="Hopper-v5")
-    with pytest.raises(UserError, match=r"two\.csv: task 'hopper_medium' was evaluated in Hopper-v5, but in Hopper-v4"):
-        read_returns([one, two])
-
-
-def test_select_keeps_whole_dataset_rows_whatever_their_size(tmp_path):
-    paths = [
-        write_returns(tmp_path / "16.csv", 1, size=16),
-        write_returns(tmp_path / "256.csv", 2, size=256),
-        write_returns(tmp_path / "whole.csv", 3, method="bc_whole", size=9999, protocol="whole_data"),
-        write_returns(tmp_path / "ensemble.csv", 4, protocol="ensemble"),
-    ]
-    episodes, _ = read_returns(paths)
-    main = Selection(where={"protocol": ("standard", "whole_data")})
-    kept = select(episodes, main, 256)
-    assert sorted(kept["score"].unique()) == [2, 3]
-    with pytest.raises(UserError, match="no episode in the files given has protocol in standard and size 5"):
-        select(episodes[episodes["method"] == "av_pbc"], Selection(where={"protocol": ("standard",)}), 5)
-    assert set(select(episodes, Selection(without={"protocol": ("ensemble",)}), 256)["score"]) == {2, 3}
-
-
-def test_select_compares_only_what_there_is_to_compare(tmp_path):
-    paths = [
-        write_returns(tmp_path / "16.csv", 1, size=16),
-        write_returns(tmp_path / "256.csv", 2, size=256),
-        write_returns(tmp_path / "other.csv", 3, task="ant_medium"),
-        write_returns(tmp_path / "ensemble.csv", 4, protocol="ensemble", members=7),
-    ]
-    episodes, _ = read_returns(paths)
-    assert dict(zip(episodes["score"], episodes["members"], strict=True)) == {1: 1, 2: 1, 3: 1, 4: 7}
-    sizes = Selection(where={"protocol": ("standard",)}, compares="size")
-    assert set(select(episodes, sizes, 256)["score"]) == {1, 2}
-    assert set(select(episodes, Selection(compares="protocol"), 256)["score"]) == {2, 4}
-    with pytest.raises(UserError, match="no episode in the files given has protocol in standard and more than one n_p"):
-        select(episodes[episodes["score"] > 1], sizes, 256)
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        ({"protocol": "ensemble"}, r"av_pbc: protocol is ensemble and standard in the files given"),
-        ({"size": 16}, r"size is 16 and 256 in the files given, .* choose one with --set size=N"),
-        (
-            {"seed": 1, "steps": (20,)},
-            r"two\.csv: .* seed 1 was evaluated at other steps than seed 0 .*20.* against .*10",
-        ),
-    ],
-)
-def test_cells_that_do_not_belong_together(tmp_path, other, message):
-    episodes, _ = read_returns(
-        [write_returns(tmp_path / "one.csv", 1), write_returns(tmp_path / "two.csv", 2, **other)]
-    )
-    with pytest.raises(UserError, match=message):
-        check_cell(episodes)
+        read_returns(tmp_path / "returns.csv")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from helpers.configurations import BAD, GOOD, OLD, bad
+from helpers.configurations import BAD, GOOD, OLD, TASK, bad
 from obdistill.cli import main
 from obdistill.core.declarations import describe, keys
 from obdistill.core.errors import UserError
@@ -23,6 +23,8 @@ from obdistill.synsets.settings import DistillSettings
 
 REPOSITORY = Path(__file__).parents[2]
 
+# ten lists, each of ten times the one before
+BOMB = "a0: &a0 1\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 11))
 NAMES = ["Hopper", "hopper-medium", "hopper__medium", "1st", "../hopper", "a b", "$(touch x)", "a/b", "", "_a"]
 
 
@@ -66,6 +68,14 @@ def test_all_problems_are_told_at_once():
     ]
 
 
+@pytest.mark.parametrize("key", ["objectives", "method"])
+def test_nothing_follows_from_the_default_of_a_key_that_was_meant(key):
+    """All methods are the default of `methods`; here none that needs a near-expert was asked for."""
+    wrong = {"tasks": {"hopper": {"dataset": TASK["dataset"]}}, key: ["random"]}
+    with pytest.raises(UserError, match=f"^bad.yaml: {key}: unknown key[^\n]*$"):
+        Config.parse(wrong, "bad.yaml")
+
+
 def test_the_command_prints_all_problems(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = {**GOOD, "sedes": [1], "sizes": 3, "cost_repeats": 0, "protocols": {"standard": {}}}
@@ -97,14 +107,15 @@ def test_bad_names(section, name):
     ("text", "line"),
     [
         ("tasks: [", "is not YAML (expected the node content, but found '<stream end>', line 1, column 9)"),
-        ("- tasks", "holds list; a mapping of keys to values is needed"),
-        ("", "holds NoneType; a mapping"),
+        ("- tasks", "holds a list; a mapping of keys to values is needed"),
+        ("", "holds nothing; a mapping"),
         ("tasks: !!python/object/apply:os.system ['touch marker']", "is not YAML (could not determine a constructor"),
         ("seeds: [1]\nseeds: [2]\ntasks: {}", 'is not YAML (found duplicate key "seeds", line 2, column 1)'),
         ("seeds: &a [*a]", "holds a value that is not plain data (Circular reference detected)"),
         ("? [1, 2]\n: 3", "holds a value that is not plain data (keys must be str, int, float, bool or None"),
         ("seeds: !!binary aGVsbG8=", "holds a value that is not plain data (bytes b'hello')"),
-        ("seeds: " + "[" * 1500, "is not YAML (maximum recursion depth exceeded"),
+        ("seeds: " + "[" * 1000, "is not YAML (maximum recursion depth exceeded"),
+        (BOMB, "holds 12345679012 values with all its aliases; at most 100000 are read"),
         ("seeds: !!int", "is not YAML (string index out of range)"),
     ],
 )

@@ -10,9 +10,9 @@ from obdistill.core import methods
 from obdistill.datasets.settings import DatasetSettings
 from obdistill.near_experts.settings import NearExpertSettings
 from obdistill.near_experts.stage import LEARNERS
-from obdistill.paper.figures.figures import FIGURES
+from obdistill.paper.figures.make import FIGURES
 from obdistill.paper.settings import FigureName, TableName
-from obdistill.paper.tables.score_tables import TABLES
+from obdistill.paper.tables.make import TABLES
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.settings import ArchitectureName
 from obdistill.synsets.objectives import TARGETS_OF
@@ -46,6 +46,6 @@ def test_every_source_has_a_module():
 
 
 def test_settings_load_no_code_that_computes():
-    code = f"import sys, obdistill.experiment.config; print([name for name in {HEAVY} if name in sys.modules])"
+    code = f"import sys, obdistill.experiment.jobs; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -31,7 +31,6 @@ BEYOND = (
     "finite",
     "brace",
     "at least 1 item",
-    "is no name",
     "unknown key (did you mean 'tasks'?)",
 )
 

@@ -21,7 +21,7 @@ GOOD = {
 }
 
 
-BRACE = "tasks.hopper.near_expert.checkpoint: '{a}.pt': holds a brace; rename the file"
+BRACE = "tasks.hopper.near_expert.checkpoint: '{a}.pt': holds a brace; rename the file or folder"
 BAD = [
     # path to change, value, what the line says after "bad.yaml: "
     ("task", {}, "task: unknown key (did you mean 'tasks'?); allowed: collections, cost_repeats, "),
@@ -36,7 +36,11 @@ BAD = [
     ("tasks.hopper.dataset.source", "rlds", 'tasks.hopper.dataset.source: "rlds": not known; allowed: minari, d4rl'),
     ("tasks.hopper.dataset.id", 3, "tasks.hopper.dataset.id: 3: should be text"),
     ("tasks.hopper.dataset.id", "../../x-v0", 'tasks.hopper.dataset.id: "../../x-v0": should match pattern'),
-    ("tasks.hopper.dataset.file", "x", "tasks.hopper.dataset.file: unknown key; allowed: download, env_id, id, "),
+    (
+        "tasks.hopper.dataset.file",
+        "x",
+        "tasks.hopper.dataset.file: unknown key; allowed: clip_actions, download, env_id, id, ",
+    ),
     (
         "tasks.hopper.near_expert.algorithm",
         "cql",
@@ -64,11 +68,7 @@ BAD = [
     ("distill.step", 5, "distill.step: unknown key (did you mean 'steps'?); allowed: inner, outer, "),
     ("distill.steps", "many", 'distill.steps: "many": should be an integer'),
     ("distill.steps", 50, 'distill: {"steps": 50}: snapshot_every 100 is more than steps 50'),
-    (
-        "distill.outer.learning_rate",
-        "1e-3",
-        'distill.outer.learning_rate: "1e-3": should be a number',
-    ),
+    ("distill.outer.learning_rate", "fast", 'distill.outer.learning_rate: "fast": should be a number'),
     ("distill.outer.learning_rate", 0, "distill.outer.learning_rate: 0: should be greater than 0"),
     ("distill.outer.optimizer", "lion", "distill.outer.optimizer: \"lion\": should be 'sgd' or 'adam'"),
     ("distill.outer.clip", float("inf"), "distill.outer.clip: Infinity: should be a finite number"),
@@ -123,6 +123,12 @@ BAD = [
     ("size_study", {"sizes": [16], "tasks": "walker*"}, "size_study.tasks: 'walker*' matches no task; allowed: "),
     ("tasks.average", TASK, "tasks.average: is the name of the column over all tasks"),
     ("tasks.hopper.near_expert", {"algorithm": "import", "checkpoint": "{a}.pt"}, BRACE),
+    ("tasks.hopper.dataset.root", "{a}", "tasks.hopper.dataset.root: '{a}': holds a brace; rename the file or folder"),
+    (
+        "tasks.hopper.dataset",
+        {"source": "d4rl", "file": "a}"},
+        "tasks.hopper.dataset.file: 'a}': holds a brace; rename ",
+    ),
     ("variants", {"default": {"distill": {"steps": 200}}}, "variants.default: is the name of `distill` itself"),
     ("variants", {"x": {}}, "variants.x.distill: missing; it has no default"),
     ("variants", {"x": {"distill": {"stepz": 3}}}, "variants.x.distill.stepz: unknown key (did you mean 'steps'?); "),

@@ -1,13 +1,16 @@
 """Returns files made by hand, for the tests of tables and figures."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from obdistill.core import artifacts
 from obdistill.evaluations.returns import COLUMNS
+from obdistill.paper.episodes import episodes_of
+from obdistill.paper.gather import gather, gathered
 
 Score = Callable[[int, int, int], float]  # (step, policy, episode) -> score
 
@@ -28,6 +31,7 @@ def write_returns(
     env_id: str = "Hopper-v5",
     members: int = 1,
     seconds_per_step: float | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write one returns file and give back its path."""
     rows = []
@@ -37,7 +41,7 @@ def write_returns(
                 value = score(step, policy, episode) if callable(score) else score
                 run = (task, method, variant, size, seed, protocol, step, policy, seed)
                 rows.append((*run, episode, 10000 * seed + 100 * policy + episode, 10 * value, 1000, value))
-    write_frame(path, pd.DataFrame(rows, columns=COLUMNS), task, env_id, members, seconds_per_step)
+    write_frame(path, pd.DataFrame(rows, columns=list(COLUMNS)), task, env_id, members, seconds_per_step, facts)
     return path
 
 
@@ -48,8 +52,9 @@ def write_frame(
     env_id: str = "Hopper-v5",
     members: int = 1,
     seconds_per_step: float | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a frame as a returns file, whatever it holds."""
+    """Write a frame as a returns file, whatever it holds; `facts` go into its sidecar."""
     metadata = {
         "kind": artifacts.RETURNS,
         "task": task,
@@ -59,7 +64,18 @@ def write_frame(
     }
     if seconds_per_step is not None:
         metadata["seconds_per_step"] = seconds_per_step
-    artifacts.write_artifact(path, frame, metadata)
+    artifacts.write_artifact(path, frame, metadata | dict(facts or {}))
+
+
+def read(paths: Iterable[Path]) -> pd.DataFrame:
+    """Read returns files as tables and figures see them."""
+    return episodes_of(gathered(paths)[0])
+
+
+def gather_into(folder: Path, paths: Iterable[Path]) -> Path:
+    """Gather returns files into a file of a folder."""
+    gather(paths, folder / "returns.npz")
+    return folder / "returns.npz"
 
 
 def write_experiment(
@@ -88,14 +104,14 @@ def write_experiment(
                     return level * gain + spread + rng.normal(0, 1 + 0.05 * end)
 
                 at = steps[:1] * 0 if method == "random" else steps
-                path = folder / f"{task}/{method}/n256/seed{seed}/standard.csv"
+                path = folder / f"{task}/{method}/default/size256/seed{seed}/standard.csv"
                 settings = {"method": method, "seed": seed, "policies": policies, "steps": map(int, at)}
                 paths.append(write_returns(path, score, **common, **settings))
         whole = {"method": "bc_whole", "protocol": "whole_data", "policies": policies, "size": 201798}
         for seed in range(n_seeds):
-            path = folder / f"{task}/bc_whole/n0/seed{seed}/whole_data.csv"
+            path = folder / f"{task}/bc_whole/seed{seed}/whole_data.csv"
             paths.append(write_returns(path, lambda *_: 14 + rng.normal(0, 2), **common, **whole, seed=seed))
         expert = {"method": "near_expert", "protocol": "near_expert", "policies": 1, "size": 0}
-        path = folder / f"{task}/near_expert/returns.csv"
+        path = folder / f"{task}/near_expert/near_expert.csv"
         paths.append(write_returns(path, lambda *_: 45 + rng.normal(0, 2), **common, **expert))
     return paths

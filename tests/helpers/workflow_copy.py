@@ -23,7 +23,7 @@ from pathlib import Path
 BESIDE = {
     "collect": [],
     "distill": ["synset.json", "metrics.csv", "metrics.json"],
-    "summary": ["{stem}.json", "metrics.json"],
+    "summary": ["{stem}.json", "metrics.json", "findings.json"],
     "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
     "figure": ["{stem}.json", "{stem}.pdf"],
 }
@@ -36,7 +36,8 @@ def main():
         out = out / "collection.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     for name in [out.name, *BESIDE.get(stage, ["{stem}.json"])]:
-        said = {"caption": "Said *of* size", "inputs": [1, 2, 3], "versions": {"torch": stage[0] * 3}}
+        said = {"caption": "Said *of* size", "notes": ["A note."], "counts": [{"": "DBC", "seeds": "3"}]}
+        said |= {"findings": ["A finding."], "note": "By a test.", "versions": {"torch": stage[0] * 3}}
         out.with_name(name.format(stem=out.stem)).write_text(json.dumps({"arguments": [stage, *arguments], **said}))
 """
 

@@ -115,14 +115,14 @@ OPTIONS = [
     ("d4rl", "task: 'a;b'", "--task 'a;b'"),
     ("d4rl", "file: 'no.hdf5': neither a file nor a URL", "--set file=no.hdf5"),
     ("d4rl", "file", "--set file="),
-    ("d4rl", "sha256: .*String should match", "--set sha256=abc"),
+    ("d4rl", "sha256: \"abc\": should match pattern", "--set sha256=abc"),
     ("d4rl", "data.hdf5: has the sha256", f"--set sha256={'a' * 64}"),
     ("d4rl", r"shape \(3,\) are not those of Hopper-v5", "--set env_id=Hopper-v5"),
     ("d4rl", r"reference_returns: \[3.0, 1.0\]: the first must be below", "--set reference_returns=[3,1]"),
     ("d4rl", "settings: source: \"rlds\": not known; allowed: minari, d4rl, collect", "--set source=rlds"),
     ("d4rl", "ends in '.zip'; .npz is needed", "--out new/dataset.zip"),
-    ("minari", "id: \"../x-v0\": String should match", "--set id=../x-v0"),
-    ("minari", "id: .*String should match", "--set 'id=$(touch marker)-v0'"),
+    ("minari", "id: \"../x-v0\": should match pattern", "--set id=../x-v0"),
+    ("minari", "id: .*: should match pattern", "--set 'id=$(touch marker)-v0'"),
     ("minari", "no such dataset in", "--set id=other-v0"),
     ("near-expert", "no.npz: no such file; a dataset is needed", "--dataset no.npz"),
     ("near-expert", "is a synset by its synset.json; a dataset is needed", "--dataset synset.npz"),
@@ -132,7 +132,7 @@ OPTIONS = [
     ("near-expert", "-1 is not in the range|-1.0 is not in the range", "--checkpoint-minutes -1"),
     ("near-expert", "steps: 0: should be greater than or equal to 1", "--set steps=0"),
     ("near-expert", "algorithm: \"sac\": not known", "--set algorithm=sac"),
-    ("near-expert", "critic_learning_rate: \"1e-3\": .*write 1.0e-03", "--set critic_learning_rate=1e-3"),
+    ("near-expert", "settings: critic_learning_rate: \"fast\": should be a number", "--set critic_learning_rate=fast"),
     ("near-expert", "ends in '.npz'; .safetensors is needed", "--out new/x.npz"),
     ("import", "CORL's actions lie in", ""),
     ("import", "no.pt: no such file; a checkpoint", "--set checkpoint=no.pt"),
@@ -141,19 +141,19 @@ OPTIONS = [
     ("card", "a near_expert is needed", "--near-expert dataset.npz"),
     ("card", "episodes: 1: should be greater than or equal to 10", "--set episodes=1"),
     ("card", "discount: 1.0: should be less than 1", "--set discount=1.0"),
-    ("distill", "method: 'sdw' is unknown; allowed: random, dbc", "--objective sdw"),
+    ("distill", "'--objective': 'sdw' is not one of 'random', 'dbc'", "--objective sdw"),
     ("distill", "size: 1000: is more than the 60 transitions", "--size 1000"),
     ("distill", "0 is not in the range x>=1", "--size 0"),
     ("distill", "'x' is not a valid integer", "--seed x"),
     ("distill", "--settings: is not JSON", "--settings '{'"),
     ("distill", "--settings: holds list; a JSON object is needed", "--settings '[1]'"),
     ("distill", "--settings: is not JSON", f"--settings '{'[' * 100_000}'"),
-    ("distill", "settings: inner: 3: should be an object", "--set inner=3"),
+    ("distill", "settings: inner: 3: should be a mapping", "--set inner=3"),
     ("distill", "NaN", "--settings '{\"outer\": {\"clip\": NaN}}'"),
     ("distill", "--set 'steps': write key=value", "--set steps"),
     ("distill", "--set 'steps=\\[': the value is not YAML", "--set steps=["),
     ("distill", "--set .*the value is not YAML", "--set 'steps=!!python/object/apply:os.system [touch marker]'"),
-    ("distill", "settings: outer.optimizer: unknown key .did you mean 'optimizer'", "--set outer.optimizer=adam"),
+    ("distill", "settings: outer.optimiser: unknown key .did you mean 'optimizer'", "--set outer.optimiser=adam"),
     ("distill", "0 is not in the range x>=1", "--threads 0"),
     ("distill", "ends in '.csv'; .npz is needed", "--out new/synset.csv"),
     ("evaluate", "no.npz: no such file", "--pairs no.npz"),
@@ -275,12 +275,12 @@ METADATA = f"{MINARI_ID}/data/metadata.json"
 MINARI = f"{MINARI_ID}/data/main_data.hdf5"
 DATA = [
     ("d4rl", hdf5(rewards=None), "lacks the array 'rewards'"),
-    ("d4rl", hdf5(rewards=np.array([b"a"] * 20)), "rewards holds .*numbers are needed"),
+    ("d4rl", hdf5(rewards=np.array([b"a"] * 20)), r"rewards: holds .*numbers are needed"),
     ("d4rl", hdf5(actions=np.ones(20)), "observations .* and actions"),
-    ("d4rl", hdf5(observations=np.ones((3, 3))), "rewards has the shape"),
+    ("d4rl", hdf5(observations=np.ones((3, 3))), r"observations \(3, 3\) and actions \(20, 1\);"),
     ("d4rl", hdf5(rewards=np.full(20, np.nan)), "rewards is not finite at transition 0"),
     ("d4rl", hdf5(actions=np.ones((20, 2))), "do not fit the finite bounds"),
-    ("d4rl", huge("observations"), "observations: refused: would unpack to 149.0 GiB"),
+    ("d4rl", huge("observations"), r"refused: \d+ bytes would unpack to 149\.0 GiB"),
     ("d4rl", lambda: Path("data.hdf5").write_bytes(b""), "is no HDF5 file"),
     ("d4rl", lambda: Path("data.hdf5").write_text("<html>"), "is no HDF5 file"),
     ("minari", lambda: Path(METADATA).unlink(), "metadata.json: cannot be read"),
@@ -288,7 +288,7 @@ DATA = [
     ("minari", lambda: Path(METADATA).write_text("[" * 100_000), "metadata.json: is not JSON"),
     ("minari", lambda: Path(METADATA).write_bytes(b"\xff\xfe"), "metadata.json: is not JSON"),
     ("minari", edit_text(METADATA, '"observation_space"', '"space"'), "has no observation_space"),
-    ("minari", lambda: Path(MINARI).unlink(), "cannot be read|cannot read"),
+    ("minari", lambda: Path(MINARI).unlink(), "main_data.hdf5: no such file"),
     ("minari", lambda: Path(MINARI).write_bytes(Path(MINARI).read_bytes()[:3000]), "only a part of one"),
 ]
 
@@ -315,7 +315,7 @@ def test_bad_configurations_end_the_command_in_one_line(path, value, line, folde
         ("[" * 5000, "is not YAML|bad.yaml"),
         ("seeds: [2026-13-45]\ntasks: {}", "is not YAML"),
         ("? [1, 2]\n: 3", "bad.yaml"),
-        ("1: 2\ntasks: {}", "bad.yaml"),
+        ("1: 2\ntasks: {a: {dataset: {source: minari, id: a-v0}}}\nmethods: [random]", "bad.yaml: 1: unknown key"),
         ("tasks: \x00", "is not YAML"),
     ],
 )
@@ -452,7 +452,7 @@ def test_names_with_shell_characters(section, text, folder, capfd):
     config = configurations.bad("near_expert_evaluation.episodes", 10)
     config[section][text] = next(iter(config[section].values()))
     Path("bad.yaml").write_text(yaml.safe_dump(config))
-    assert "String should match pattern" in refused(capfd, ["check", "bad.yaml"])
+    assert ": is no name; a name is lower-case words and digits" in refused(capfd, ["check", "bad.yaml"])
 
 
 @pytest.mark.parametrize("text", SHELL)

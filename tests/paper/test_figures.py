@@ -1,6 +1,9 @@
 import functools
 import itertools
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -9,13 +12,17 @@ from click.testing import CliRunner
 from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
-from helpers.fake_returns import write_experiment, write_returns
+from helpers.fake_returns import gather_into, read, write_experiment, write_returns
 from helpers.synsets import write_made_synset
+from obdistill.core import methods
 from obdistill.core.errors import UserError
-from obdistill.evaluations.returns import read_returns, select
-from obdistill.paper import names as display
-from obdistill.paper.figures import figures
-from obdistill.paper.figures.figures import FIGURES, FigureSettings
+from obdistill.paper import command
+from obdistill.paper.figure_data.make import FIGURE_DATA, arrange, make_figure_data
+from obdistill.paper.figures.make import FIGURES, make_figure
+from obdistill.paper.figures.panels import SCORE
+from obdistill.paper.figures.style import SPARE, STYLES, style
+from obdistill.paper.selection import FIGURE_SELECTIONS
+from obdistill.paper.settings import FigureSettings
 
 
 @pytest.fixture
@@ -33,19 +40,20 @@ def returns(tmp_path):
 
 def write_recipes(folder):
     """PBC and DBC by two recipes, three seeds: the other one is lower and takes half the time."""
-    curves = {"pbc": (0.0, 2.0), "pbc_slow_start": (5.0, 1.0), "dbc": (20.0, 2.0), "dbc_slow_start": (25.0, 1.0)}
+    curves = {("pbc", "default"): (0.0, 2.0), ("pbc", "slow_start"): (5.0, 1.0)}
+    curves |= {("dbc", "default"): (20.0, 2.0), ("dbc", "slow_start"): (25.0, 1.0)}
     return [
         write_returns(
-            folder / name / f"{seed}.csv",
+            folder / method / variant / f"{seed}.csv",
             lambda step, policy, episode, below=below, seed=seed: step + seed - below,
-            **{"method": name, "seed": seed, "steps": [10, 20], "seconds_per_step": pace},
+            **{"method": method, "variant": variant, "seed": seed, "steps": [10, 20], "seconds_per_step": pace},
         )
-        for name, (below, pace) in curves.items()
+        for (method, variant), (below, pace) in curves.items()
         for seed in range(3)
     ]
 
 
-def test_recipes_have_a_column_per_objective_and_a_row_per_axis(tmp_path):
+def test_recipes_have_a_column_per_method_and_a_row_per_axis(tmp_path):
     paths = write_recipes(tmp_path)
     figure = draw("recipes", paths)
     panels = figure.axes
@@ -54,23 +62,34 @@ def test_recipes_have_a_column_per_objective_and_a_row_per_axis(tmp_path):
     steps, seconds = panels[1], panels[3]
     assert [line.get_xydata().tolist() for line in steps.lines] == [[[10, 11], [20, 21]], [[10, 6], [20, 16]]]
     assert [line.get_xydata().tolist() for line in seconds.lines] == [[[20, 11], [40, 21]], [[10, 6], [20, 16]]]
-    assert {to_hex(line.get_color()) for line in steps.lines} == {display.look("pbc").color.lower()}
+    assert {to_hex(line.get_color()) for line in steps.lines} == {STYLES["pbc"].color.lower()}
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["as configured", "slow start"]
 
 
 def test_recipes_leave_out_what_has_one_recipe(tmp_path, returns):
-    episodes, _ = read_returns([*write_recipes(tmp_path), *returns])
-    kept = select(episodes, FIGURES["recipes"], 256)
-    assert set(kept["method"]) == {"pbc", "pbc_slow_start", "dbc", "dbc_slow_start"}
+    (of_task,) = arrange("recipes", read([*write_recipes(tmp_path), *returns]), FigureSettings()).values()
+    assert list(of_task) == [(method, variant) for method in ("dbc", "pbc") for variant in ("default", "slow_start")]
+
+
+def compute(name, paths, **settings):
+    settings = FigureSettings(**settings)
+    return FIGURE_DATA[name].compute(arrange(name, read(paths), settings), settings)
 
 
 def draw(name, paths, **settings):
-    cells = figures.arrange(FIGURES[name], read_returns(paths)[0])
-    return FIGURES[name].draw(cells, FigureSettings(**settings))
+    return FIGURES[name].draw(compute(name, paths, **settings), FigureSettings(**settings))
+
+
+def made(name, paths, folder, **settings):
+    """Make a figure by both steps; returns its metadata."""
+    settings = FigureSettings(dpi=50, **settings)
+    make_figure_data(name, [gather_into(folder, paths)], folder / "data.csv", settings)
+    make_figure(name, folder / "data.csv", folder / "figure.png", settings)
+    return json.loads((folder / "figure.json").read_text())
 
 
 def lines(axes):
-    colors = {look.color.lower(): name for name, look in display.METHODS.items()}
+    colors = {look.color.lower(): name for name, look in STYLES.items()}
     return {colors[to_hex(line.get_color())]: line for line in axes.lines}
 
 
@@ -93,12 +112,28 @@ def lab(color, seen):
 
 
 @pytest.mark.parametrize("seen", [np.eye(3), *DEFICITS.values()], ids=["normal", *DEFICITS])
-def test_objectives_are_told_apart_by_color_and_by_marker_or_line(seen):
-    looks = display.METHODS.values()
-    assert len({(look.marker, look.line) for look in looks}) == len(looks)
-    for one, other in itertools.combinations(looks, 2):
-        distance = np.linalg.norm(lab(one.color, seen) - lab(other.color, seen))
-        assert distance > 10, (one.label, other.label, distance)  # 2 is just seen
+def test_methods_are_told_apart_by_color_and_by_marker_or_line(seen):
+    styles = {**STYLES, **{f"spare {place}": spare for place, spare in enumerate(SPARE)}}
+    assert len({(look.marker, look.line) for look in styles.values()}) == len(styles)
+    for one, other in itertools.combinations(styles, 2):
+        distance = np.linalg.norm(lab(styles[one].color, seen) - lab(styles[other].color, seen))
+        assert distance > 10, (one, other, distance)  # 2 is just seen
+
+
+def test_a_method_without_a_style_gets_one_of_its_own(monkeypatch, tmp_path):
+    for name in ("new", "newer"):
+        monkeypatch.setitem(methods.METHODS, name, methods.Method(label=name.capitalize()))
+    found = [style((name, "default")) for name in methods.METHODS]
+    assert len(set(found)) == len(found)
+    paths = [write_returns(tmp_path / f"{name}.csv", 1, method=name, steps=(10, 20)) for name in ("new", "newer")]
+    figure = draw("figure_1", paths)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["New", "Newer"]
+
+
+def test_a_variant_has_its_methods_color_and_another_line():
+    plain, other = style(("pbc", "default")), style(("pbc", "paper"))
+    assert plain.color == other.color
+    assert plain.line != other.line
 
 
 def test_learning_curve_shows_means_and_student_t_bands(returns):
@@ -126,13 +161,21 @@ def test_one_seed_has_a_line_without_a_band(tmp_path):
     assert list(lines(figure.axes[0])["av_pbc"].get_ydata()) == [5, 5]
 
 
-def test_another_column_may_be_the_axis(returns):
-    episodes, _ = read_returns(returns)
-    episodes["seconds"] = 0.1 * episodes["step"] + 0.3 * episodes["seed"]  # seeds are not equally fast
-    cells = figures.arrange(FIGURES["figure_1"], episodes)
-    (axes,) = figures.learning_curves(cells, FigureSettings(), x="seconds", x_label="Seconds").axes
-    assert lines(axes)["av_pbc"].get_xdata() == pytest.approx([1.3, 2.3])
-    assert axes.get_xlabel() == "Seconds"
+def test_seconds_are_averaged_over_seeds(tmp_path):
+    for seed, pace in enumerate((0.1, 0.2, 0.3)):
+        write_returns(tmp_path / f"{seed}.csv", 1, seed=seed, steps=(10, 20), seconds_per_step=pace)
+    assert compute("figure_1", tmp_path.glob("*.csv"))["seconds"].tolist() == pytest.approx([2, 4])
+
+
+def test_learning_curves_as_numbers(returns):
+    table = compute("figure_1", returns)
+    assert list(table) == ["task", "method", "variant", "step", "seconds", "mean", "low", "high", "n"]
+    assert table[["method", "step", "mean", "n"]].to_numpy().tolist() == [
+        ["random", 0, 1, 3],
+        ["av_pbc", 10, 11, 3],
+        ["av_pbc", 20, 21, 3],
+        ["near_expert", 10, 80, 1],
+    ]
 
 
 def test_one_panel_per_task_in_the_order_of_the_paper(tmp_path):
@@ -141,7 +184,7 @@ def test_one_panel_per_task_in_the_order_of_the_paper(tmp_path):
     panels = draw("figure_1", paths).axes
     titles = [f"HalfCheetah {quality}" for quality in ("medium-replay", "medium", "medium-expert")]
     assert [axes.get_title() for axes in panels] == [*titles, "Walker2d medium"]
-    assert [axes.get_ylabel() for axes in panels] == [figures.SCORE, "", "", figures.SCORE]
+    assert [axes.get_ylabel() for axes in panels] == [SCORE, "", "", SCORE]
     assert [axes.get_xlabel() for axes in panels] == ["", "Outer step", "Outer step", "Outer step"]
     assert len(draw("figure_1", paths, columns=2).axes) == 4
 
@@ -160,29 +203,39 @@ def test_policy_spread_shows_every_policy_of_the_last_snapshot(tmp_path):
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["Av-PBC"]
 
 
-def test_captions_count_what_is_shown(returns):
-    episodes, _ = read_returns(returns)
-    for name, count in (("figure_1", "3 seeds × 2 snapshots"), ("policy_spread", "3 seeds × 1 snapshot")):
-        spec = FIGURES[name]
-        text = figures.caption(spec, figures.arrange(spec, episodes), FigureSettings(confidence=0.9))
-        assert "256 pairs" in text
-        assert "90 % Student-t" in text
-        assert f"Av-PBC: {count} × 2 policies × 2 episodes." in text.replace("Random, ", "")
-    assert "OffRL" not in text
+@pytest.mark.parametrize(("name", "snapshots"), [("figure_1", "2"), ("policy_spread", "1")])
+def test_counts_are_of_what_is_shown(returns, tmp_path, name, snapshots):
+    metadata = made(name, returns, tmp_path, confidence=0.9)
+    assert "256 pairs" in metadata["caption"]
+    assert "90 % Student-t" in metadata["caption"]
+    by_row = {row[""]: row for row in metadata["counts"]}
+    counted = {"seeds": "3", "snapshots": snapshots, "policies": "2", "episodes": "2"}
+    assert by_row["Av-PBC"] == {"": "Av-PBC", **counted}
+    assert ("OffRL (whole)" in by_row) == (name == "figure_1")
 
 
 def test_mixed_sizes_are_refused(tmp_path, returns):
     extra = write_returns(tmp_path / "16.csv", 1, size=16, steps=(10, 20))
     with pytest.raises(UserError, match="size is 16 and 256"):
-        figures.make_figure("figure_1", [*returns, extra], tmp_path / "f.png", FigureSettings())
-    figures.make_figure("figure_1", [*returns, extra], tmp_path / "f.png", FigureSettings(size=16))
+        made("figure_1", [*returns, extra], tmp_path)
+    made("figure_1", [*returns, extra], tmp_path, size=16)
 
 
 def test_whole_data_alone_has_no_policies_to_compare(tmp_path):
     expert = {"method": "near_expert", "protocol": "near_expert", "policies": 1}
     path = write_returns(tmp_path / "expert.csv", 80, **expert)
     with pytest.raises(UserError, match=r"expert\.csv: .*nothing to show"):
-        figures.make_figure("policy_spread", [path], tmp_path / "f.png", FigureSettings())
+        made("policy_spread", [path], tmp_path)
+
+
+def test_a_figure_is_drawn_from_its_own_numbers(tmp_path, returns):
+    made("figure_1", returns, tmp_path)
+    with pytest.raises(
+        UserError, match=r"data\.csv: is about figure_1; the csv of precision is needed \(obd figure-data"
+    ):
+        make_figure("precision", tmp_path / "data.csv", tmp_path / "p.png", FigureSettings())
+    with pytest.raises(UserError, match=r"0\.csv: is a returns by its 0\.json; a figure data is needed$"):
+        make_figure("figure_1", returns[0], tmp_path / "p.png", FigureSettings())
 
 
 def test_size_curves_show_each_size_with_its_interval(tmp_path):
@@ -202,16 +255,13 @@ def test_size_curves_show_each_size_with_its_interval(tmp_path):
     ]
     assert axes.get_xscale() == "log"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["16", "256"]
-    text = figures.caption(
-        FIGURES["synset_size"], figures.arrange(FIGURES["synset_size"], read_returns(paths)[0]), FigureSettings()
-    )
-    assert "synset of 16–256 pairs" in text
+    assert "synset of 16–256 pairs" in made("synset_size", paths, tmp_path)["caption"]
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
 def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
     tasks = ("halfcheetah_medium", "hopper_medium")
-    if FIGURES[name].reads == "synsets":
+    if FIGURE_SELECTIONS[name].reads == "synsets":
         paths = [
             write_made_synset(tmp_path / "in/a.npz"),
             write_made_synset(tmp_path / "in/b.npz", env_id="Swimmer-v5", task="swimmer"),
@@ -226,11 +276,17 @@ def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
         paths = write_recipes(tmp_path / "in")
 
     def run(folder, files):
-        out = tmp_path / folder / f"{name}.png"
-        arguments = ["--name", name, "--out", str(out), "--set", "dpi=80", *map(str, files)]
-        result = CliRunner().invoke(figures.command, arguments)
-        assert result.exit_code == 0, result.output
-        return [out.with_suffix(suffix).read_bytes() for suffix in (".png", ".pdf", ".json")]
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        if FIGURE_SELECTIONS[name].reads == "returns":
+            files = [gather_into(Path(), files)]
+        for stage, arguments in (
+            (command.figure_data, ["--out", "data.csv", *map(str, files)]),
+            (command.figure, ["--out", "figure.png", "--set", "dpi=80", "data.csv"]),
+        ):
+            result = CliRunner().invoke(stage, ["--name", name, *arguments])
+            assert result.exit_code == 0, result.output
+        return [Path(file).read_bytes() for file in ("figure.png", "figure.pdf", "figure.json", "data.csv")]
 
     before = dict(matplotlib.rcParams)
     one = run("one", paths)
@@ -240,13 +296,27 @@ def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 30}):
         assert run("two", paths[::-1]) == one
     assert b"CreationDate" not in one[1]
-    with Image.open(tmp_path / f"one/{name}.png") as picture:
+    with Image.open(tmp_path / "one/figure.png") as picture:
         assert set(picture.info) == {"dpi"}  # neither date nor version
     metadata = json.loads(one[2])
     assert metadata["kind"] == "figure"
-    assert len(metadata["inputs"]) == len(paths)
+    assert [entry["file"] for entry in metadata["inputs"]] == ["data.csv"]
+    assert len(metadata["caption"]) <= 360  # three lines
+    assert "{" not in metadata["caption"]
 
 
 def test_out_must_be_a_png(tmp_path, returns):
-    with pytest.raises(UserError, match=r"--out .*\.jpg: ends in '\.jpg'; \.png is needed"):
-        figures.make_figure("figure_1", returns, tmp_path / "figure.jpg", FigureSettings())
+    arguments = ["--out", str(tmp_path / "figure.jpg"), str(returns[0])]
+    result = CliRunner().invoke(command.figure, arguments)
+    assert result.exit_code == 2
+    assert "ends in '.jpg'; .png is needed" in result.output
+
+
+def test_drawing_imports_no_statistics():
+    code = "import json, sys, obdistill.paper.figures.make; print(json.dumps(list(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = json.loads(run.stdout)
+    assert not [name for name in loaded if name.startswith(("obdistill.paper.statistics", "scipy", "torch"))]
+    code = "import json, sys, obdistill.paper.figure_data.make; print(json.dumps(list(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "matplotlib" not in json.loads(run.stdout)

@@ -1,4 +1,6 @@
+import functools
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -6,13 +8,19 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from helpers.fake_returns import write_experiment, write_returns
+from helpers.fake_returns import gather_into, read, write_experiment, write_returns
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.evaluations.returns import read_returns
+from obdistill.paper import command
 from obdistill.paper import numbers as paper
-from obdistill.paper.tables import score_tables as tables
-from obdistill.paper.tables.score_tables import TABLES, TableSettings, TableSpec
+from obdistill.paper.description import Description
+from obdistill.paper.selection import TABLE_SELECTIONS
+from obdistill.paper.settings import TableSettings
+from obdistill.paper.tables import make
+from obdistill.paper.tables.formats import html, markdown
+from obdistill.paper.tables.latex import escape, latex
+from obdistill.paper.tables.make import TABLES, make_table
+from obdistill.paper.tables.table import Cell
 
 
 @pytest.fixture
@@ -37,8 +45,22 @@ def returns(tmp_path):
     return paths
 
 
-def summarize(paths, spec=TABLES["table_1"], **settings):
-    return tables.summarize(spec, read_returns(paths)[0], TableSettings(**settings))
+def summarize(paths, name="table_1", **settings):
+    return make.summarize(name, read(paths), TableSettings(**settings))
+
+
+def described(name, table, **settings):
+    return TABLES[name].describe(table, TableSettings(**settings))
+
+
+def rendered(form, name, table, digits=1, **settings):
+    """Write a table in one of its forms."""
+    return form(*TABLES[name].arrange(table, digits), described(name, table, **settings))
+
+
+def counts(name, table):
+    """Return the counts by row, each as one text."""
+    return {row[""]: " × ".join(list(row.values())[1:]) for row in described(name, table).counts}
 
 
 def test_table_1_in_long_form(returns):
@@ -125,30 +147,58 @@ def test_bootstrap_is_seeded_and_says_so(returns):
     pd.testing.assert_frame_equal(one, again)
     row = one.set_index("method").loc["av_pbc"]
     assert (row["mean"], row["low"], row["high"]) == (40, 30, 50)
-    settings = TableSettings(interval="bootstrap", confidence=0.9)
-    text = tables.caption(TABLES["table_1"], one, settings)
-    assert "Mean [90 % bootstrap interval] over the last 5 evaluated snapshots" in text
+    text = described("table_1", one, interval="bootstrap", confidence=0.9).caption
+    assert "mean [90 % bootstrap interval] over the last 5 evaluated snapshots" in text
 
 
-def test_caption_takes_its_numbers_from_the_files(returns):
+def test_captions_and_counts_take_their_numbers_from_the_files(returns):
     table = summarize(returns)
-    text = tables.caption(TABLES["table_1"], table, TableSettings())
+    text = described("table_1", table).caption
     assert "on a synset of 256 pairs" in text
-    assert "Av-PBC: 3 seeds × 5 snapshots × 2 policies × 2 episodes, interval over n = 3 seeds." in text
-    assert "Random: 3 seeds × 1 snapshot × 2 policies × 2 episodes, interval over n = 3 seeds." in text
-    assert "BC (whole): 1 seed × 1 snapshot × 3 policies × 2 episodes, interval over n = 3 policies." in text
-    assert "OffRL (whole): 1 seed × 1 snapshot × 1 policy × 3 episodes, interval over n = 3 episodes." in text
-    assert "does not overlap" in text
+    assert "Bold: best synset row" in text
     assert "Lei et al." not in text
-    single = table.assign(n=1)
-    assert "2 episodes, no interval." in tables.caption(TABLES["table_1"], single, TableSettings())
+    head, *_ = described("table_1", table).counts
+    assert list(head) == ["", "seeds", "snapshots", "policies", "episodes", "interval over"]
+    assert counts("table_1", table) == {
+        "Random": "3 × 1 × 2 × 2 × 3 seeds",
+        "Av-PBC": "3 × 5 × 2 × 2 × 3 seeds",
+        "BC (whole)": "1 × 1 × 3 × 2 × 3 policies",
+        "OffRL (whole)": "1 × 1 × 1 × 3 × 3 episodes",
+    }
+    assert counts("table_1", table.assign(n=1))["Av-PBC"] == "3 × 5 × 2 × 2 × –"
+
+
+def test_counts_that_differ_between_tasks_are_ranges(tmp_path):
+    for task, seeds in (("hopper_medium", 2), ("ant_medium", 3)):
+        for seed in range(seeds):
+            write_returns(tmp_path / f"{task}{seed}.csv", 1, task=task, seed=seed)
+    assert counts("table_1", summarize(tmp_path.glob("*.csv")))["Av-PBC"] == "2–3 × 1 × 2 × 2 × 2–3 seeds"
+
+
+def test_a_variant_is_a_row_of_its_own(tmp_path):
+    for variant, level in (("default", 10), ("paper_raw", 20)):
+        for seed in range(2):
+            write_returns(tmp_path / f"{variant}{seed}.csv", level + seed, method="pbc", variant=variant, seed=seed)
+    write_returns(tmp_path / "av.csv", 30)
+    paper = {"hopper_medium": "hopper-medium"}
+    table = summarize(tmp_path.glob("*.csv"), paper_datasets=paper)
+    assert list(zip(table["method"], table["variant"], table["mean"], strict=True)) == [
+        ("pbc", "default", 10.5),
+        ("pbc", "paper_raw", 20.5),
+        ("av_pbc", "default", 30),
+    ]
+    assert table["paper_value"].isna().tolist() == [False, True, False]  # the paper has no variants
+    lines = rendered(markdown, "table_1", table).splitlines()
+    assert lines[3].startswith("| PBC (paper raw) | 20.5 [")
 
 
 def test_markdown(returns):
-    settings = TableSettings(paper_datasets={"hopper_medium": "hopper-medium"})
-    table = tables.summarize(TABLES["table_1"], read_returns(returns)[0], settings)
-    lines = tables.markdown(TABLES["table_1"], table, "The caption.", 1).splitlines()
-    assert lines == [
+    paper = {"hopper_medium": "hopper-medium"}
+    table = summarize(returns, paper_datasets=paper)
+    lines = rendered(markdown, "table_1", table, paper_datasets=paper).splitlines()
+    caption = described("table_1", table, paper_datasets=paper).caption
+    assert caption.endswith("Paper: Lei et al. (2024), Table 1 (ours minus paper).")
+    assert lines[:11] == [
         "|  | Hopper medium |",
         "| --- | ---: |",
         "| Random | 1.0 [−1.5, 3.5]<br>paper 19.2 (−18.2) |",
@@ -156,62 +206,81 @@ def test_markdown(returns):
         "| BC (whole) | 11.0 [8.5, 13.5]<br>paper 50.2 (−39.2) |",
         "| OffRL (whole) | 81.0 [78.5, 83.5]<br>paper 56.4 (+24.6) |",
         "",
-        "The caption.",
+        caption,
+        "",
+        "<details><summary>Counts and notes</summary>",
+        "",
     ]
-    assert "| BC (whole) | 11 [9, 13]" in tables.markdown(TABLES["table_1"], summarize(returns), "", 0)
+    assert "| Av-PBC | 3 | 5 | 2 | 2 | 3 seeds |" in lines
+    assert "| BC (whole) | 11 [9, 13]" in rendered(markdown, "table_1", summarize(returns), digits=0)
+
+
+def parsed(page):
+    """Parse a page, which must be well-formed but for what HTML writes otherwise."""
+    return ElementTree.fromstring(page.replace("<!doctype html>", "").replace('<meta charset="utf-8">', ""))
 
 
 def test_html_is_a_whole_page_with_the_same_cells(returns):
-    settings = TableSettings(paper_datasets={"hopper_medium": "hopper-medium"})
-    table = tables.summarize(TABLES["table_1"], read_returns(returns)[0], settings)
-    page = tables.html(TABLES["table_1"], table, "A < B & C.", 1)
+    paper = {"hopper_medium": "hopper-medium"}
+    page = rendered(html, "table_1", summarize(returns, paper_datasets=paper), paper_datasets=paper)
     assert "<th>Hopper<small>medium</small></th>" in page
     cells = "<b>40.0</b><small>[15.2, 64.8]</small><small>paper 32.5 (+7.5)</small>"
     assert f"<tr><th>Av-PBC</th><td>{cells}</td></tr>" in page
+    first, counted = parsed(page).iter("table")
+    assert len(list(first.iter("tr"))) == len(list(counted.iter("tr"))) == 5
+    assert [cell.text for cell in counted.find("tbody")[1]] == ["Av-PBC", "3", "5", "2", "2", "3 seeds"]
+
+
+def test_html_escapes_what_it_shows():
+    description = Description("A < B & C.", ("<script>",), ({"": "<b>", "seeds": "3"},))
+    page = html([("G", "n")], {"<i>": [Cell("< 0.001")]}, description)
     assert "<p>A &lt; B &amp; C.</p>" in page
-    assert page.count("<tr>") == 5
-    ElementTree.fromstring(page.replace("<!doctype html>", "").replace('<meta charset="utf-8">', ""))  # well-formed
+    assert "<th>&lt;i&gt;</th><td>&lt; 0.001</td>" in page
+    assert "<script>" not in page
+    parsed(page)
 
 
 def test_latex_has_the_same_cells_in_every_row(tmp_path):
     tasks = ("halfcheetah_medium_replay", "halfcheetah_medium", "hopper_medium")
     paths = write_experiment(tmp_path, tasks, n_seeds=2, steps=[1, 2], policies=2, episodes=2)
-    settings = TableSettings(paper_datasets={"hopper_medium": "hopper-medium"})
-    table = tables.summarize(TABLES["table_1"], read_returns(paths)[0], settings)
-    text = tables.latex("table_1", TABLES["table_1"], table, tables.caption(TABLES["table_1"], table, settings), 1)
+    table = summarize(paths, paper_datasets={"hopper_medium": "hopper-medium"})
+    text = rendered(functools.partial(latex, "table_1"), "table_1", table)
     head = text[text.index(r"\toprule") : text.index(r"\midrule")]
     assert r"\multicolumn{2}{c}{HalfCheetah} & \multicolumn{1}{c}{Hopper} & \multicolumn{1}{c}{Average} \\" in head
     assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-4}" in head
     assert r" & medium-replay & medium & medium &  \\" in head
-    body = [line for line in text[text.index(r"\midrule") :].splitlines() if line.endswith(r"\\")]
-    assert {line.count("&") for line in body} == {4}
-    assert body[0].startswith("Random & ")
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert {line.count("&") for line in rows} == {4}
+    assert rows[0].startswith("Random & ")
+    below = text[text.index(r"\bottomrule") :]
+    assert r"Av-PBC & 2 & 2 & 2 & 2 & 2 seeds \\" in below
     assert text.count("{") == text.count("}")
     assert r"[95\,\% Student-t interval]" in text
     assert text.isascii()
 
 
-def test_escape():
-    assert tables._escape(r"50 % a_b & −1 × {2} \x") == r"50\,\% a\_b \& $-$1 $\times$ \{2\} \textbackslash{}x"
+def test_latex_escapes_what_it_shows():
+    assert escape(r"50 % a_b & −1 × {2} \x") == r"50\,\% a\_b \& $-$1 $\times$ \{2\} \textbackslash{}x"
 
 
-def test_rows_may_be_sizes_or_protocols(tmp_path):
+def test_table_5_has_a_row_per_size(tmp_path):
     for size in (64, 16, 256):
         write_returns(tmp_path / f"{size}.csv", size, size=size, task="hopper_medium_replay")
-    sizes = TableSpec("Sizes of {size} pairs.", 5, rows="size", where={"protocol": ("standard",)})
     paper = {"hopper_medium_replay": "hopper-medium-replay"}
-    table = summarize(tmp_path.glob("*.csv"), sizes, paper_datasets=paper)
+    table = summarize(tmp_path.glob("*.csv"), "table_5", paper_datasets=paper, size=256)  # of all sizes all the same
     assert list(table["size"]) == [16, 64, 256]
     assert list(table["paper_value"]) == [27.3, 32.3, 40.9]
-    assert tables.caption(sizes, table, TableSettings()).startswith("Sizes of 16–256 pairs.")
-    assert "| 64 | 64.0<br>paper 32.3 (+31.7) |" in tables.markdown(sizes, table, "", 1)
-    write_returns(tmp_path / "own.csv", 70, protocol="a_new_one", task="hopper_medium_replay")
-    protocols = TableSpec("Protocols.", 2, rows="protocol", where={"method": ("av_pbc",)})
-    table = summarize(tmp_path.glob("*.csv"), protocols, size=256)
+    assert "synsets of 16–256 pairs" in described("table_5", table).caption
+    assert "| 64 | 64.0<br>paper 32.3 (+31.7) |" in rendered(markdown, "table_5", table)
+
+
+def test_a_protocol_unknown_here_has_a_row_by_its_own_name(tmp_path):
+    for protocol, level in (("a_new_one", 70), ("standard", 256)):
+        write_returns(tmp_path / f"{protocol}.csv", level, protocol=protocol, task="hopper_medium_replay")
+    table = summarize(tmp_path.glob("*.csv"), "table_2")
     assert list(zip(table["protocol"], table["mean"], strict=True)) == [("standard", 256), ("a_new_one", 70)]
-    assert "| a new one | 70.0 |" in tables.markdown(protocols, table, "", 1)
-    table = summarize(tmp_path.glob("*.csv"), TABLES["table_5"], size=256)  # of all sizes all the same
-    assert list(table["size"]) == [16, 64, 256]
+    assert "| a new one | 70.0<br>change −186.0 |" in rendered(markdown, "table_2", table)
 
 
 @pytest.fixture
@@ -238,7 +307,7 @@ def cross(tmp_path):
 
 
 def test_table_2_compares_protocols_by_seed(cross):
-    table = summarize(cross, TABLES["table_2"], paper_datasets={"hopper_medium": "hopper-medium"})
+    table = summarize(cross, "table_2", paper_datasets={"hopper_medium": "hopper-medium"})
     assert list(table["protocol"]) == ["standard", "mlp_2"]
     assert list(table["paper_value"])[1] == 26.2
     standard, mlp_2 = (row for _, row in table.iterrows())
@@ -248,23 +317,21 @@ def test_table_2_compares_protocols_by_seed(cross):
     half = 4.3026527 / np.sqrt(3)  # t(0.975, 2); the seeds' own spread has gone
     assert (mlp_2["change"], mlp_2["change_n"]) == (4.5, 3)
     assert (mlp_2["change_low"], mlp_2["change_high"]) == pytest.approx((4.5 - half, 4.5 + half))
-    text = tables.caption(TABLES["table_2"], table, TableSettings())
-    assert "interval over n = 3 seed-wise differences" in text
-    assert "<br>change +4.5 [2.0, 7.0]<br>paper 26.2 (+98.8) |" in tables.markdown(TABLES["table_2"], table, "", 1)
-    assert r"\hfill {\tiny change}" in tables.latex("table_2", TABLES["table_2"], table, "", 1)
+    assert "interval over n = 3 seed-wise differences" in " ".join(described("table_2", table).notes)
+    assert "<br>change +4.5 [2.0, 7.0]<br>paper 26.2 (+98.8) |" in rendered(markdown, "table_2", table)
+    assert r"\hfill {\tiny change}" in rendered(functools.partial(latex, "table_2"), "table_2", table)
 
 
 def test_table_3_shows_ensembles_as_one_policy(cross):
-    table = summarize(cross, TABLES["table_3"], paper_datasets={"hopper_medium": "hopper-medium"})
+    table = summarize(cross, "table_3", paper_datasets={"hopper_medium": "hopper-medium"})
     assert list(table["method"]) == ["dbc", "av_pbc"]
     assert list(table["protocol"]) == ["ensemble"] * 2
     assert list(table["paper_value"]) == [44.9, 27.6]
     assert list(table["change"]) == [0.5, 0.5]
     assert list(table["policies"]) == [1, 1]
     assert table["policy_sd"].isna().all()
-    text = tables.caption(TABLES["table_3"], table, TableSettings())
-    assert "of ensembles: 2 policies trained" in text
-    assert "DBC, Av-PBC: 3 seeds × 1 snapshot × 1 policy × 2 episodes, interval over n = 3 seeds." in text
+    assert "of ensembles: 2 policies trained" in described("table_3", table).caption
+    assert counts("table_3", table) == dict.fromkeys(("DBC", "Av-PBC"), "3 × 1 × 1 × 2 × 3 seeds")
 
 
 def test_protocols_without_a_common_snapshot_are_refused(tmp_path):
@@ -273,7 +340,7 @@ def test_protocols_without_a_common_snapshot_are_refused(tmp_path):
         for protocol, step in (("standard", 10), ("mlp_2", 20))
     ]
     with pytest.raises(UserError, match="task hopper_medium: its protocols have no snapshot in common"):
-        summarize(paths, TABLES["table_2"])
+        summarize(paths, "table_2")
 
 
 def write_costs(path, task, size=401598):
@@ -287,7 +354,7 @@ def write_costs(path, task, size=401598):
 def test_table_4_is_made_from_costs(tmp_path):
     paths = [write_costs(tmp_path / f"{task}.csv", task) for task in ("hopper_medium_replay", "ant_mine")]
     settings = TableSettings(paper_datasets={"hopper_medium_replay": "hopper-medium-replay"})
-    tables.make_table("table_4", paths, tmp_path / "table_4.csv", settings)
+    make_table("table_4", paths, tmp_path / "table_4.csv", settings)
     table = pd.read_csv(tmp_path / "table_4.csv")
     assert list(table) == ["task", "cost", "value", "low", "high", "n", "paper_value", "difference"]
     assert len(table) == 2 * 8
@@ -302,11 +369,15 @@ def test_table_4_is_made_from_costs(tmp_path):
     text = (tmp_path / "table_4.md").read_text()
     assert "| Synset: steps | 100 | 100<br>paper 100 (+0) |" in text
     assert "| Synset: seconds | 0.210 [0.100, 0.300] | 0.210 [0.100, 0.300] |" in text
-    assert "median [fastest, slowest] of n = 1 for the whole data, n = 3 for the synset" in text
+    assert "median [fastest, slowest] of the timed trainings" in text
+    assert json.loads((tmp_path / "table_4.json").read_text())["counts"] == [
+        {"": "Whole data: seconds", "timed trainings": "1"},
+        {"": "Synset: seconds", "timed trainings": "3"},
+    ]
     assert (tmp_path / "table_4.tex").read_text().isascii()
     again = write_costs(tmp_path / "again.csv", "ant_mine")
     with pytest.raises(UserError, match=r"ant_mine\.csv: task ant_mine stands in two of the files"):
-        tables.make_table("table_4", [*paths, again], tmp_path / "table_4.csv", settings)
+        make_table("table_4", [*paths, again], tmp_path / "table_4.csv", settings)
 
 
 def test_mixed_sizes_and_protocols_are_refused(tmp_path, returns):
@@ -335,53 +406,74 @@ def test_paper_numbers():
             assert computed == pytest.approx(expected, abs=0.06), (table, row)
 
 
-def test_command_writes_the_same_bytes_whatever_the_order_of_the_files(tmp_path, returns):
+def test_command_writes_the_same_bytes_whatever_the_order_of_the_files(tmp_path, returns, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
     def run(folder, files):
-        out = tmp_path / folder / "table_1.csv"
-        arguments = ["--name", "table_1", "--out", str(out), "--set", "digits=2", *map(str, files)]
-        result = CliRunner().invoke(tables.command, arguments)
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        gathered = gather_into(Path(), files)
+        arguments = ["--name", "table_1", "--out", "table_1.csv", "--set", "digits=2", str(gathered)]
+        result = CliRunner().invoke(command.table, arguments)
         assert result.exit_code == 0, result.output
-        return [out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".md", ".tex", ".html", ".json")]
+        return [Path(f"table_1{suffix}").read_bytes() for suffix in (".csv", ".md", ".tex", ".html", ".json")]
 
     one = run("one", returns)
     assert one == run("two", returns[::-1])
     header = one[0].splitlines()[0].decode()
     assert header == (
-        "task,method,protocol,size,members,mean,low,high,n,unit,seeds,snapshots,policies,episodes,"
+        "task,method,variant,protocol,size,members,mean,low,high,n,unit,seeds,snapshots,policies,episodes,"
         "policy_sd,worst_policy,change,change_low,change_high,change_n,paper_value,difference,best"
     )
-    assert b"hopper_medium,bc_whole,whole_data,5000,1,11," in one[0]
-    metadata = json.loads((tmp_path / "one/table_1.json").read_text())
+    assert b"hopper_medium,bc_whole,default,whole_data,5000,1,11," in one[0]
+    metadata = json.loads(one[4])
     assert metadata["kind"] == "table"
-    assert len(metadata["inputs"]) == len(returns)
+    assert [entry["file"] for entry in metadata["inputs"]] == ["returns.npz"]
     assert metadata["caption"] in one[1].decode()
+    assert metadata["counts"][0] == {
+        **{"": "Random", "seeds": "3", "snapshots": "1", "policies": "2", "episodes": "2"},
+        "interval over": "3 seeds",
+    }
 
 
 @pytest.mark.parametrize("name", list(TABLES))
 def test_every_table_is_written_in_every_form(tmp_path, name):
-    if TABLES[name].reads == "costs":
+    if TABLE_SELECTIONS[name].reads == "costs":
         paths = [write_costs(tmp_path / "costs.csv", "hopper_medium")]
     else:
-        paths = write_experiment(tmp_path / "in", ("hopper_medium",), n_seeds=2, steps=(1, 2), policies=2, episodes=2)
+        files = write_experiment(tmp_path / "in", ("hopper_medium",), n_seeds=2, steps=(1, 2), policies=2, episodes=2)
         kinds = ({"protocol": "mlp_2"}, {"protocol": "ensemble", "members": 2}, {"size": 16})
         for number, kind in enumerate(kinds):
             about = {"env_id": "Hopper-v4", "steps": (1, 2), "seed": 0, **kind}
-            paths.append(write_returns(tmp_path / f"{number}.csv", lambda step, *_: step, **about))
-    tables.make_table(name, paths, tmp_path / f"{name}.csv", TableSettings(size=256, bootstrap_samples=100))
-    text = json.loads((tmp_path / f"{name}.json").read_text())["caption"]
+            files.append(write_returns(tmp_path / f"{number}.csv", lambda step, *_: step, **about))
+        paths = [gather_into(tmp_path, files)]
+    settings = TableSettings(size=256, bootstrap_samples=100, paper_datasets={"hopper_medium": "hopper-medium"})
+    make_table(name, paths, tmp_path / f"{name}.csv", settings)
+    metadata = json.loads((tmp_path / f"{name}.json").read_text())
+    assert len(metadata["caption"]) <= 360  # three lines
+    assert metadata["counts"]
     assert len(pd.read_csv(tmp_path / f"{name}.csv")) > 0
-    assert text in (tmp_path / f"{name}.md").read_text()
+    text = (tmp_path / f"{name}.md").read_text()
+    assert f"\n\n{metadata['caption']}\n\n" in text
+    assert "{" not in text
     assert (tmp_path / f"{name}.tex").read_text().isascii()
-    page = (tmp_path / f"{name}.html").read_text()
-    ElementTree.fromstring(page.replace("<!doctype html>", "").replace('<meta charset="utf-8">', ""))
-    rows = (tmp_path / f"{name}.md").read_text().count("\n| ") - 1
-    assert page.count("<tr>") == rows + 1
+    first, _ = parsed((tmp_path / f"{name}.html").read_text()).iter("table")
+    rows = text.partition("\n\n")[0].count("\n| ") - 1
+    assert len(list(first.iter("tr"))) == rows + 1
+
+
+def test_a_table_is_made_from_the_gathered_returns(tmp_path, returns):
+    with pytest.raises(UserError, match=r"0\.csv: is a returns by its 0\.json; a gathered returns is needed$"):
+        make_table("table_1", returns[:1], tmp_path / "t.csv", TableSettings())
+    with pytest.raises(UserError, match=r"0\.csv: table_1 is made from one file, the gathered returns \(obd gather\)$"):
+        make_table("table_1", returns[:2], tmp_path / "t.csv", TableSettings())
 
 
 def test_command_checks_its_arguments(tmp_path, returns):
-    result = CliRunner().invoke(tables.command, ["--out", str(tmp_path / "table.txt"), str(returns[0])])
+    result = CliRunner().invoke(command.table, ["--out", str(tmp_path / "table.txt"), str(returns[0])])
     assert result.exit_code == 2
-    result = CliRunner().invoke(tables.command, ["--out", str(tmp_path / "table.csv")])
+    assert "'.txt'; .csv is needed" in result.output
+    result = CliRunner().invoke(command.table, ["--out", str(tmp_path / "table.csv")])
     assert result.exit_code == 2
     assert "FILES" in result.output
 
@@ -390,14 +482,14 @@ def test_whole_data_rows_alone(tmp_path):
     path = write_returns(tmp_path / "whole.csv", 1, method="bc_whole", protocol="whole_data")
     table = summarize([path])
     assert len(table) == 1
-    assert "nan" not in tables.caption(TABLES["table_1"], table, TableSettings())
+    assert "nan" not in described("table_1", table).caption
 
 
 def test_wide_latex_tables_use_short_names(tmp_path):
     tasks = ("hopper_medium", "hopper_medium_replay", "walker2d_medium", "ant_mine")
     paths = [write_returns(tmp_path / f"{task}.csv", 1, task=task) for task in tasks]
-    text = tables.latex("table_1", TABLES["table_1"], summarize(paths), "The caption.", 1)
+    text = rendered(functools.partial(latex, "table_1"), "table_1", summarize(paths))
     assert r" & mine & M-R & M & M &  \\" in text
-    assert r"\caption{The caption. M-R: medium-replay. M: medium.}" in text
+    assert " M-R: medium-replay. M: medium.}\n" in text
     assert r"\resizebox{\linewidth}{!}{\begin{tabular}" in text
     assert text.count("{") == text.count("}")

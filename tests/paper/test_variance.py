@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.fake_returns import write_returns
+from helpers.fake_returns import read, write_returns
 from obdistill.core.errors import UserError
-from obdistill.evaluations.returns import by_task_and_method, read_returns
+from obdistill.paper.episodes import by_task_and_row
 from obdistill.paper.statistics import variance
 
 
@@ -86,7 +86,7 @@ def test_components_agree_with_statsmodels():
     assert variance.components(scores).variance == pytest.approx(theirs, rel=1e-2)
 
 
-def test_likelihood_ratio_agrees_with_statsmodels_for_crossed_objectives():
+def test_likelihood_ratio_agrees_with_statsmodels_for_crossed_methods():
     """Shared effects of seeds and policies drop out of paired differences."""
     rng = np.random.default_rng(4)
     shared = draw(rng, (6, 3, 2), (12, 9, 6))
@@ -97,7 +97,7 @@ def test_likelihood_ratio_agrees_with_statsmodels_for_crossed_objectives():
     parts = {
         "policy": "0 + C(policy)",
         "method": "0 + C(method)",
-        "objective_policy": "0 + C(method):C(policy)",
+        "method_policy": "0 + C(method):C(policy)",
         "episode": "0 + C(policy):C(episode)",
     }
     fits = [mixed_lm(frame, formula, "seed", parts, reml=False) for formula in ("score ~ 1", "score ~ method")]
@@ -137,6 +137,16 @@ def test_where_there_is_no_test():
 def test_holm():
     assert variance.holm(np.array([0.01, np.nan, 0.04, 0.03])) == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
     assert len(variance.holm(np.array([]))) == 0
+    assert np.isnan(variance.holm(np.array([np.nan]))).all()
+
+
+def test_holm_agrees_with_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    rng = np.random.default_rng(9)
+    for n in range(1, 12):
+        p = np.round(rng.uniform(0, 0.4, n), 2)  # with ties
+        assert variance.holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-15)
 
 
 @pytest.mark.parametrize(("variance_", "difference"), [(4.0, 5.0), (30.0, 5.0), (400.0, 5.0), (30.0, 0.7)])
@@ -178,7 +188,7 @@ def test_half_width_is_that_of_simulated_intervals():
 
 
 def decompose(paths):
-    return variance.decompose(by_task_and_method(read_returns(paths)[0]))
+    return variance.decompose(by_task_and_row(read(paths)))
 
 
 def test_pairs_share_seeds_policies_and_episodes(tmp_path):
@@ -208,7 +218,7 @@ def test_unbalanced_or_shared_policies_are_refused(tmp_path):
     other = write_returns(tmp_path / "1.csv", 2, seed=1, policies=2)
     with pytest.raises(UserError, match=r"0\.csv: task hopper_medium, av_pbc: has unequal numbers of policies"):
         decompose([one, other])
-    episodes = read_returns([one])[0]
+    episodes = read([one])
     again = pd.concat([episodes, episodes.assign(seed=1)])  # the policies of seed 0
     with pytest.raises(UserError, match="policy_seed 0 stands for several seeds"):
         variance.balanced(again)

@@ -220,7 +220,7 @@ def test_a_clone_gets_everything_and_has_nothing_to_do(kept, tmp_path):
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("src/obdistill/paper/figures/figures.py", {"paper"}),
+        ("src/obdistill/paper/figures/make.py", {"paper"}),
         ("src/obdistill/synsets/stage.py", {"synsets"}),
         ("workflow/rules/evaluations.smk", {"evaluations"}),
         ("src/obdistill/experiment/jobs.py", set(STAGES)),

@@ -50,7 +50,7 @@ COMMANDS = {
 }
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.jobs", "obdistill.paper.tables.score_tables"])
+_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.jobs", "obdistill.paper.tables.make"])
 
 
 def _stage(folder: Path, name: str) -> None:

@@ -5,8 +5,10 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,9 +82,31 @@ def test_publishing_copies_results_and_writes_captions(publish, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    "page", [str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("[bdr]*/*.md")]]
+    "page", [str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("[bcdr]*/*.md")]]
 )
 def test_links_inside_the_repository_lead_somewhere(page):
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_the_snippet_reads_a_synset(tmp_path, monkeypatch):
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    path = tmp_path / re.search(r'np.load\("(.*?)"\)', snippet)[1]
+    path.parent.mkdir(parents=True)
+    arrays = {"observations": (3, 64, 17), "actions": (3, 64, 6), "state_mean": (17,), "state_std": (17,)}
+    np.savez(path, **{name: np.full(shape, 0.5, np.float32) for name, shape in arrays.items()})
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(snippet, found)
+    assert found["states"].shape == (64, 17)
+    assert found["actions"].shape == (64, 6)
+
+
+def test_the_bibtex_entry_and_the_citation_file_name_the_same_paper():
+    readme = (ROOT / "README.md").read_text()
+    (paper,) = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"]
+    names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+    assert f"{{{paper['title']}}}" in readme
+    assert f"{{{' and '.join(names)}}}" in readme
+    assert paper["identifiers"][0]["value"] in readme

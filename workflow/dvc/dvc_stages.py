@@ -60,8 +60,8 @@ STAGES = {
         "tables, figures and a summary of them",
         [*GRID, "protocols", "whole_data", "cost_repeats", "report"],
         ["paper", "report"],
-        ["paper.tables.score_tables", "paper.figures.figures", "paper.summary"],
-        ["src/obdistill/paper/numbers.csv", "results/evaluations", "results/synsets"],
+        ["paper.gather", "paper.tables.make", "paper.figure_data.make", "paper.figures.make", "paper.summary"],
+        ["results/evaluations", "results/synsets"],
     ),
 }
 CURVES = "results/paper/learning_curves.csv"

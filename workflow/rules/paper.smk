@@ -1,10 +1,33 @@
-# Tables and figures, each from the files that it shows and nothing else; `report` marks what `make report` shows.
+# Tables and figures: all returns -> one checked table -> tables, and numbers of figures -> figures and a summary.
+rule gather:
+    input:
+        returns=shown(experiment.returns()),
+        code=sources("obdistill.paper.gather"),
+    output:
+        returns="results/paper/returns.npz",
+        metadata="results/paper/returns.json",
+    log:
+        "logs/paper/gather.log",
+    benchmark:
+        "timings/paper/gather.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30 * MINUTE),
+    message:
+        "All returns in one table"
+    shell:
+        "obd gather --out {output.returns:q} --log {log:q} --threads {threads} {input.returns:q}"
+
+
 rule table:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),
-        code=sources("obdistill.paper.tables.score_tables", "obdistill.core.methods"),
+        code=sources("obdistill.paper.tables.make", "obdistill.core.methods"),
     output:
-        csv=report("results/paper/{table}.csv", **in_report("Tables", "{table}", "csv")),
+        csv="results/paper/{table}.csv",
         metadata="results/paper/{table}.json",
         markdown="results/paper/{table}.md",
         latex="results/paper/{table}.tex",
@@ -17,7 +40,7 @@ rule table:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(4000),
         runtime=growing(30 * MINUTE),
     params:
         settings=experiment.table_settings,
@@ -28,10 +51,37 @@ rule table:
         "--out {output.csv:q} --log {log:q} --threads {threads} {input.shown:q}"
 
 
-rule figure:
+rule figure_data:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_figure(wildcards.figure)),
-        code=sources("obdistill.paper.figures.figures", "obdistill.core.methods"),
+        code=experiment.figure_data_code,
+    output:
+        csv="results/paper/figure_data/{figure}.csv",
+        metadata="results/paper/figure_data/{figure}.json",
+    log:
+        "logs/paper/figure_data/{figure}.log",
+    benchmark:
+        "timings/paper/figure_data/{figure}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30 * MINUTE),
+    params:
+        settings=experiment.figure_data_settings,
+    message:
+        "Numbers of figure {wildcards.figure}"
+    shell:
+        "obd figure-data --name {wildcards.figure} --settings {params.settings:q} "
+        "--out {output.csv:q} --log {log:q} --threads {threads} {input.shown:q}"
+
+
+# draws and computes nothing: an edit of a color or a caption ends here
+rule figure:
+    input:
+        data=rules.figure_data.output.csv,
+        code=sources("obdistill.paper.figures.make", "obdistill.core.methods"),
     output:
         png=report("results/paper/{figure}.png", **in_report("Figures", "{figure}", "png")),
         pdf=report("results/paper/{figure}.pdf", **in_report("Figures", "{figure}", "pdf")),
@@ -52,18 +102,21 @@ rule figure:
         "Figure {wildcards.figure}"
     shell:
         "obd figure --name {wildcards.figure} --settings {params.settings:q} "
-        "--out {output.png:q} --log {log:q} --threads {threads} {input.shown:q}"
+        "--out {output.png:q} --log {log:q} --threads {threads} {input.data:q}"
 
 
-# plain numbers for programs: what `dvc metrics show` and `dvc plots show` read
+# plain numbers for programs (what `dvc metrics show` and `dvc plots show` read), and sentences for the report
 rule summary:
     input:
-        shown=shown(experiment.shown_in_table("table_1")),
+        table="results/paper/table_1.csv",
+        tests="results/paper/variance.csv",
+        curves="results/paper/figure_data/figure_1.csv",
         code=sources("obdistill.paper.summary", "obdistill.core.methods"),
     output:
         curves="results/paper/learning_curves.csv",
         metadata="results/paper/learning_curves.json",
         metrics="results/paper/metrics.json",
+        findings="results/paper/findings.json",
     log:
         "logs/paper/summary.log",
     benchmark:
@@ -74,13 +127,11 @@ rule summary:
     resources:
         mem_mb=growing(2000),
         runtime=growing(30 * MINUTE),
-    params:
-        settings=experiment.table_settings,
     message:
-        "Mean scores and learning curves"
+        "Mean scores, learning curves and findings"
     shell:
-        "obd summary --settings {params.settings:q} "
-        "--out {output.curves:q} --log {log:q} --threads {threads} {input.shown:q}"
+        "obd summary --table {input.table:q} --tests {input.tests:q} --curves {input.curves:q} "
+        "--out {output.curves:q} --log {log:q} --threads {threads}"
 
 
 rule tables:
@@ -93,7 +144,7 @@ rule tables:
 
 rule figures:
     input:
-        [paths(file, experiment.figures()) for file in rules.figure.output],
+        [paths(file, experiment.figures()) for file in [*rules.figure_data.output, *rules.figure.output]],
     localrule: True
     message:
         "All figures are there"
@@ -101,6 +152,7 @@ rule figures:
 
 rule paper:
     input:
+        rules.gather.output,
         rules.tables.input,
         rules.figures.input,
         rules.summary.output,

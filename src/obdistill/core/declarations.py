@@ -86,9 +86,7 @@ def keys(declared: Any, prefix: str = "", condition: str = "") -> Iterator[Key]:
         for key, field in cls.model_fields.items():
             path, inner = _section(f"{prefix}{key}", field.annotation)
             default = "" if inner and isinstance(field.default, pydantic.BaseModel) else _default(field)
-            changes = inner is None and "$ref" in schemas[key]  # of other settings, see `ChangesOf`
-            allowed = "" if inner else "mapping" if changes else _allowed(schemas[key])
-            yield Key(path, default, allowed, field.description or "", here)
+            yield Key(path, default, "" if inner else _allowed(schemas[key]), field.description or "", here)
             if inner:
                 yield from keys(inner, f"{path}.", here)
 

@@ -19,18 +19,34 @@ from obdistill.core.errors import UserError
 
 S = TypeVar("S", bound=pydantic.BaseModel)
 Keys = tuple[str | int, ...]  # of nested mappings and lists, outermost first
+MOST_VALUES = 100_000  # of a file: aliases of aliases could fill the memory
+# of data that JSON cannot hold: a set, a list as a key, an alias within itself, thousands of levels
+PLAIN_ERRORS = (TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with settings: where, and what is allowed there."""
+    """What is wrong with settings.
+
+    Attributes
+    ----------
+    keys : tuple of str or int
+        Where.
+    text : str
+        What is there, and what is allowed.
+    meant : str
+        Key that an unknown one probably stands for; empty if there is none.
+    """
 
     keys: Keys
     text: str
+    meant: str = ""
 
     def __str__(self) -> str:
         path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.keys).lstrip(".")
-        return (f"{path}: {self.text}" if path else self.text).replace("\n", "\\n")
+        line = f"{path}: {self.text}" if path else self.text
+        # a line stays one, whatever stands in a key
+        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
 class Refused(UserError):
@@ -75,17 +91,20 @@ def check(model: type[S], data: Mapping[str, Any]) -> tuple[S | None, list[Probl
     """Build settings, or list all problems of the data if there are any."""
     try:
         # JSON mode keeps strictness for numbers and text but takes lists for tuples
-        return model.model_validate_json(json.dumps(data, default=_as_written)), []
+        return model.model_validate_json(_as_json(data)), []
     except pydantic.ValidationError as error:
         return None, _problems(model, error)
-    except (TypeError, ValueError, RecursionError) as error:  # an alias within itself; a list as key; a deep nest
+    except PLAIN_ERRORS as error:
         return None, [Problem((), f"holds a value that is not plain data ({error})")]
 
 
-def _as_written(value: Any) -> str:
-    if isinstance(value, datetime.date):  # YAML reads dates; no setting is one
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} {value!r}")
+def _as_json(data: Any) -> str:
+    def as_written(value: Any) -> str:
+        if isinstance(value, datetime.date):  # YAML reads dates; no setting is one
+            return value.isoformat()
+        raise TypeError(f"{type(value).__name__} {value!r}")
+
+    return json.dumps(data, default=as_written)
 
 
 # ---- messages ----
@@ -93,23 +112,20 @@ def _as_written(value: Any) -> str:
 
 def _problems(model: type[pydantic.BaseModel], error: pydantic.ValidationError) -> list[Problem]:
     found: dict[Keys, str] = {}
-    written_anew: set[Keys] = set()
-    # unknown keys first: one may be the earlier name of a key that is missing
+    meant: dict[Keys, str] = {}
+    # unknown keys first: one may stand for a key that is missing
     for item in sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden"):
         keys, declared = _follow(model, item["loc"])
-        parent, key = keys[:-1], str(keys[-1]) if keys else ""
         if item["type"] == "extra_forbidden":
             cls = members(_follow(model, item["loc"][:-1])[1])[0]
-            if key in cls.renamed:
-                written_anew.add((*parent, cls.renamed[key].split(".")[0]))
-            found[keys] = _unknown(cls, key)
+            found[keys], meant[keys] = _unknown(cls, str(keys[-1]))
         elif item["type"] in ("union_tag_not_found", "union_tag_invalid"):
             tags = [tag(member) for member in members(declared)]
             given = item.get("ctx", {}).get("tag")
             told = "missing" if given is None else f"{shortened(given)}: not known"
             found[(*keys, tags[0][0])] = f"{told}; allowed: {', '.join(value for _, value in tags)}"
         elif item["type"] == "missing":
-            if keys not in written_anew:
+            if not any(other[:-1] == keys[:-1] and key == keys[-1] for other, key in meant.items()):
                 found[keys] = "missing; it has no default"
         elif item["loc"][-1:] == ("[key]",):
             found[keys] = "is no name; a name is lower-case words and digits joined by _, as in hopper_medium"
@@ -120,7 +136,7 @@ def _problems(model: type[pydantic.BaseModel], error: pydantic.ValidationError) 
             # one line for all the forms that a value may have: none of them fits
             before = found.get(keys)
             found[keys] = f"{shortened(item['input'])}: {message}" if before is None else f"{before}, or {message}"
-    return [Problem(keys, text) for keys, text in found.items()]
+    return [Problem(keys, text, meant.get(keys, "")) for keys, text in found.items()]
 
 
 WORDS = {
@@ -144,13 +160,14 @@ def _message(text: str) -> str:
     return functools.reduce(lambda said, word: said.replace(word, WORDS[word], 1), WORDS, text)
 
 
-def _unknown(cls: Any, key: str) -> str:
+def _unknown(cls: Any, key: str) -> tuple[str, str]:
+    """Return what to say about an unknown key, and the key of the class that it probably stands for, if any."""
     if new := cls.renamed.get(key):
-        return f"unknown key; it is called {new} now"
+        return f"unknown key; it is called {new} now", new.split(".")[0]
     allowed = sorted(cls.model_fields)
-    close = difflib.get_close_matches(key, allowed, n=1)
-    hint = f" (did you mean '{close[0]}'?)" if close else ""
-    return f"unknown key{hint}; allowed: {', '.join(allowed)}"
+    meant = next(iter(difflib.get_close_matches(key, allowed, n=1)), "")
+    hint = f" (did you mean '{meant}'?)" if meant else ""
+    return f"unknown key{hint}; allowed: {', '.join(allowed)}", meant
 
 
 def _follow(declared: Any, location: Keys) -> tuple[Keys, Any]:
@@ -190,8 +207,24 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: is not YAML ({error})") from None
     if not isinstance(data, dict):
-        raise UserError(f"{path}: holds {type(data).__name__}; a mapping of keys to values is needed")
-    return data
+        held = "nothing" if data is None else "a list" if isinstance(data, list) else "a single value"
+        raise UserError(f"{path}: holds {held}; a mapping of keys to values is needed")
+    if (size := _size(data, {})) > MOST_VALUES:
+        raise UserError(f"{path}: holds {size} values with all its aliases; at most {MOST_VALUES} are read")
+    try:
+        plain: dict[str, Any] = json.loads(_as_json(data))
+    except PLAIN_ERRORS as error:
+        raise UserError(f"{path}: holds a value that is not plain data ({error})") from None
+    return plain
+
+
+def _size(data: Any, known: dict[int, int]) -> int:
+    """Count the values in nested data; what stands there by alias is counted each time, but looked at once."""
+    if id(data) not in known:
+        known[id(data)] = 1  # an alias within itself ends here; JSON refuses it
+        inner = data.values() if isinstance(data, Mapping) else data if isinstance(data, list) else ()
+        known[id(data)] += sum(_size(value, known) for value in inner)
+    return known[id(data)]
 
 
 def read_yaml(text: str) -> Any:

@@ -33,7 +33,7 @@ MACHINERY = {
     "obdistill.*.command": "options of the command line; their values are in the rule",
     "obdistill.*.settings": "names, ranges and defaults of settings; the values are the jobs' parameters",
 }
-# stage: its setting that chooses among modules -> the module that only this choice needs
+# stage: what chooses among modules (a setting, or what a figure shows) -> the module that only this choice needs
 CHOICES = {
     "obdistill.datasets.stage": {
         "minari": "obdistill.datasets.minari",
@@ -46,6 +46,7 @@ CHOICES = {
         "td3_bc": "obdistill.near_experts.td3_bc",
         "import": "obdistill.near_experts.corl",
     },
+    "obdistill.paper.figure_data.make": {"synsets": "obdistill.paper.figure_data.poses"},
 }
 
 
@@ -58,8 +59,8 @@ def closure(module: str, chosen: str | None = None) -> list[str]:
         Dotted name, e.g. ``obdistill.synsets.stage``. An import counts wherever it stands in a file, but not under
         ``TYPE_CHECKING``.
     chosen : str, optional
-        The source of a dataset or the algorithm of a near-expert, see `CHOICES`: the modules of the others are left
-        out, unless another module imports them.
+        The source of a dataset, the algorithm of a near-expert or what a figure reads, see `CHOICES`: the modules of
+        the others are left out, unless another module imports them.
 
     Returns
     -------

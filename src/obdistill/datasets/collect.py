@@ -38,9 +38,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from obdistill.core import artifacts, environments, logs
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
-from obdistill.datasets.collected import COLLECTION_FILE
-from obdistill.datasets.minari import DATA_FOLDER, HDF5_FILE, new_dataset
+from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE
+from obdistill.datasets.minari import new_dataset
 from obdistill.datasets.settings import CollectSettings
+from obdistill.datasets.source import COLLECTION_FILE
 
 RECENT_EPISODES = 10
 log = logging.getLogger(__name__)
@@ -364,6 +365,7 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
             "episodes": len(episodes),
             "episode_return": {"min": min(returns), "mean": float(np.mean(returns)), "max": max(returns)},
             "sha256": artifacts.sha256(data_file),
+            "metadata_sha256": artifacts.sha256(folder / DATA_FOLDER / METADATA_FILE),
         }
     env.close()
     log.info("%s: %d transitions, mean return %.1f", out / name, facts["transitions"], np.mean(returns))

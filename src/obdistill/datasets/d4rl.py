@@ -5,6 +5,7 @@ and whether the episode ended there. A state after the action is the state of th
 """
 
 import contextlib
+import logging
 import os
 import re
 from pathlib import Path
@@ -13,13 +14,15 @@ import numpy as np
 
 from obdistill.core import artifacts, environments
 from obdistill.core.errors import UserError
-from obdistill.datasets import download, hdf5
+from obdistill.datasets import checks, download, files, hdf5
+from obdistill.datasets.checks import Unpacking, Warn
 from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.datasets.settings import D4rlSettings
 from obdistill.datasets.source import Loaded
 from obdistill.datasets.transitions import Transitions
 
 DEFAULT_MAX_EPISODE_STEPS = 1000
+log = logging.getLogger(__name__)
 
 
 def load(settings: D4rlSettings) -> Loaded:
@@ -32,27 +35,36 @@ def load(settings: D4rlSettings) -> Loaded:
     """
     url, own_env_id = BUILT_IN.get(settings.file, (settings.file, None))
     env_id = settings.env_id or own_env_id
-    if re.match("https?://", url):
+    warnings: list[str] = []
+    if own_env_id and env_id != own_env_id:
+        warnings.append(f"env_id: {env_id} is used; {settings.file} was recorded in {own_env_id}")
+    if download.is_url(url):
         origin = {"source": "d4rl", "url": url}
-        path = download.fetch(url, settings.cache or default_cache(), lambda file: _check(file, settings.sha256, url))
+        cache = files.expand(settings.cache) if settings.cache else default_cache()
+        path = download.fetch(url, cache, lambda file: _check(file, url), settings.sha256)
     else:
-        path = Path(url)
+        path = files.expand(url)
         if not path.is_file():
             raise UserError(
                 f"file: {url!r}: neither a file nor a URL nor one of D4RL's sets; those are {', '.join(BUILT_IN)}"
             )
         origin = {"source": "d4rl", "file": path.name}
-        _check(path, settings.sha256, url)
+    sha256 = artifacts.sha256(path)
+    if settings.sha256 not in (None, sha256):
+        raise UserError(f"{url}: has the sha256 {sha256}; the setting sha256 is {settings.sha256}")
     if settings.file in BUILT_IN:
         origin["name"] = settings.file
-    transitions = read(path, max_episode_steps(env_id))
-    return Loaded(transitions, env_id, None, {**origin, "sha256": artifacts.sha256(path)})
+    transitions = read(path, max_episode_steps(env_id), warnings.append)
+    # a download is compared with its first one
+    verified = settings.sha256 is not None or "url" in origin
+    return Loaded(transitions, env_id, None, {**origin, "sha256": sha256}, verified=verified, warnings=tuple(warnings))
 
 
 def default_cache() -> Path:
     """Return the folder of downloads: ``$OBD_CACHE``, else ``obd`` in the user's cache folder."""
-    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("OBD_CACHE") or Path(user_cache, "obd"))
+    if own := os.environ.get("OBD_CACHE"):
+        return files.expand(own)
+    return files.expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "obd"
 
 
 def max_episode_steps(env_id: str | None) -> int:
@@ -63,7 +75,7 @@ def max_episode_steps(env_id: str | None) -> int:
         return (env.spec and env.spec.max_episode_steps) or DEFAULT_MAX_EPISODE_STEPS
 
 
-def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS) -> Transitions:
+def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS, warn: Warn = log.warning) -> Transitions:
     """Read transitions as D4RL's ``qlearning_dataset`` (``terminate_on_end=False``) makes them.
 
     The row of a time limit and the last row of the file have no state after them, so they are dropped; the transition
@@ -75,45 +87,98 @@ def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS) -> Transitions:
     ----------
     path : Path
         HDF5 with ``observations`` (N, state_dim), ``actions`` (N, action_dim), ``rewards`` (N,), ``terminals`` (N,),
-        and perhaps ``timeouts`` (N,). Anything else in it is not read.
+        and perhaps ``timeouts`` (N,); ``next_observations`` are compared only. Anything else in it is not read.
     max_steps : int
         Time limit of the environment in steps, for files without ``timeouts``.
+    warn : callable
+        Takes a warning, with counts, where D4RL's rule loses terminal states, or an episode seems to end unmarked.
 
     Raises
     ------
     UserError
         If the file is missing, damaged or malformed.
     """
-    with hdf5.open_self_contained(path) as file:
-        observations, actions, rewards, terminals = (
-            hdf5.read_array(file, key) for key in ("observations", "actions", "rewards", "terminals")
-        )
-        timeouts = hdf5.read_array(file, "timeouts") if "timeouts" in file else None
-    columns = {"rewards": rewards, "terminals": terminals} | ({} if timeouts is None else {"timeouts": timeouts})
-    for name, column in columns.items():
-        if column.shape not in ((len(observations),), (len(observations), 1)):
-            raise UserError(f"{path}: {name} has the shape {column.shape}; {(len(observations),)} is needed")
-    if observations.ndim != 2 or actions.ndim != 2 or len(actions) != len(observations):
-        raise UserError(
-            f"{path}: observations {observations.shape} and actions {actions.shape}; "
-            "(N, state_dim) and (N, action_dim) are needed"
-        )
-    terminal = terminals.reshape(-1).astype(bool)
-    timeout = _time_limits(terminal, max_steps) if timeouts is None else timeouts.reshape(-1).astype(bool)
+    rows = _read_rows(path, warn)
+    observations, rewards = rows["observations"], rows["rewards"].reshape(-1)
+    terminal = checks.flags(rows["terminals"].reshape(-1), f"{path}: terminals")
+    if "timeouts" in rows:
+        timeout = checks.flags(rows["timeouts"].reshape(-1), f"{path}: timeouts")
+    else:
+        timeout = _time_limits(terminal, max_steps)
     row = np.flatnonzero(~timeout[:-1])  # kept rows
     if len(row) == 0:
         raise UserError(f"{path}: holds no transition ({len(observations)} rows)")
+    _warn_of_ends(rows, terminal, timeout, max_steps, lambda text: warn(f"{path.name}: {text}"))
     number = np.append(0, np.cumsum(terminal | timeout)[:-1])[row]  # episode of each kept row, with gaps
     last = np.append(number[1:] != number[:-1], True)
     return Transitions(
         observations=observations[row].astype(np.float32),
-        actions=actions[row].astype(np.float32),
-        rewards=rewards.reshape(-1)[row].astype(np.float32),
+        actions=rows["actions"][row].astype(np.float32),
+        rewards=rewards[row].astype(np.float32),
         next_observations=observations[row + 1].astype(np.float32),
         terminated=terminal[row],
         truncated=last & ~terminal[row],
         episode=(np.cumsum(last) - last).astype(np.int32),
     )
+
+
+def _read_rows(path: Path, warn: Warn) -> dict[str, np.ndarray]:
+    """Read the arrays and check that each has one row per step."""
+    with hdf5.open_self_contained(path) as file:
+        unpacking = Unpacking(str(path), path.stat().st_size)
+        # not `in file`: that is false for a link that leads nowhere
+        optional = [key for key in list(file) if key in ("timeouts", "next_observations")]
+        similar = [key for key in list(file) if re.search("time.?out|time.?limit|truncat", key, re.IGNORECASE)]
+        if similar and "timeouts" not in optional:
+            warn(
+                f"{path.name}: {', '.join(similar)!s:.100} is not read: time limits are in 'timeouts' in D4RL's layout"
+            )
+        rows = {
+            key: hdf5.read_array(file, key, unpacking)
+            for key in ("observations", "actions", "rewards", "terminals", *optional)
+        }
+    observations, actions = rows["observations"], rows["actions"]
+    if observations.ndim != 2 or actions.ndim != 2 or len(actions) != len(observations):
+        raise UserError(
+            f"{path}: observations {observations.shape} and actions {actions.shape}; "
+            "(N, state_dim) and (N, action_dim) are needed"
+        )
+    n = len(observations)
+    for name in ("rewards", "terminals", "timeouts"):
+        if name in rows and rows[name].shape not in ((n,), (n, 1)):
+            raise UserError(f"{path}: {name} has the shape {rows[name].shape}; {(n,)} is needed")
+    return rows
+
+
+def _warn_of_ends(
+    rows: dict[str, np.ndarray], terminal: np.ndarray, timeout: np.ndarray, max_steps: int, warn: Warn
+) -> None:
+    """Warn of terminal states that are lost, and of episodes that seem to end where no flag says so."""
+    if lost := int((terminal & timeout).sum()):
+        warn(
+            f"{lost} of {int(terminal.sum())} terminal states are lost: timeouts is set at the same rows, and D4RL's "
+            "rule drops those"
+        )
+    observations, ends = rows["observations"], terminal | timeout
+    following = rows.get("next_observations")
+    unmarked = np.zeros(0, np.int64)
+    if following is not None and following.shape == observations.shape:
+        leads_on = np.isclose(observations[1:], following[:-1], rtol=1e-4, atol=1e-4).all(1)
+        unmarked = np.flatnonzero(~leads_on & ~ends[:-1])
+        text = "the next row is not where next_observations says the step led"
+    elif "timeouts" not in rows:
+        unmarked = checks.jumps(observations, ends)
+        text = "the state jumps, and the file has no timeouts"
+    if len(unmarked):
+        warn(f"after {len(unmarked)} of {len(ends)} rows, first {unmarked[0]}, {text}: an episode may end there")
+    starts = np.append(np.flatnonzero(np.append(True, ends[:-1])), len(ends))
+    lengths = np.diff(starts)
+    cut = (timeout & ~terminal)[starts[1:] - 1]
+    early = int((cut & (lengths < max_steps)).sum())
+    if early > 0.05 * cut.sum():  # a recording may be cut now and then
+        warn(f"{early} of {int(cut.sum())} timeouts come before the environment's time limit of {max_steps} steps")
+    if longer := int((lengths > max_steps).sum()):
+        warn(f"{longer} of {len(lengths)} episodes are longer than the environment's time limit of {max_steps} steps")
 
 
 def _time_limits(terminal: np.ndarray, max_steps: int) -> np.ndarray:
@@ -125,8 +190,6 @@ def _time_limits(terminal: np.ndarray, max_steps: int) -> np.ndarray:
     return marked
 
 
-def _check(path: Path, sha256: str | None, name: str) -> None:
-    if sha256 is not None and (found := artifacts.sha256(path)) != sha256:
-        raise UserError(f"{name}: has the sha256 {found}; the setting sha256 is {sha256}")
+def _check(path: Path, name: str) -> None:
     with hdf5.open_self_contained(path, name):
         pass

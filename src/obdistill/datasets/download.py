@@ -2,13 +2,16 @@
 
 import fcntl
 import hashlib
+import http.client
 import logging
+import re
 import time
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
 import requests
+import urllib3
 
 from obdistill.core import artifacts, logs
 from obdistill.core.errors import UserError
@@ -17,14 +20,22 @@ ATTEMPTS = 3
 CHUNK = 2**16  # bytes; what is lost at most when a connection is cut
 TIMEOUT = (20, 60)  # seconds to connect, and without any data
 PAUSE = 2.0  # seconds between attempts
+# what a server's malformed answer can raise; ValueError: numbers and names that are none
+NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)
 log = logging.getLogger(__name__)
 
 
-def fetch(url: str, cache: Path, check: Callable[[Path], None]) -> Path:
+def is_url(text: str) -> bool:
+    """Tell whether a text is a URL of HTTP."""
+    return re.match("https?://", text, re.IGNORECASE) is not None
+
+
+def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | None = None) -> Path:
     """Return the file of a URL in a cache folder, downloaded if it is not there.
 
     A cut download is resumed where the server supports it and the file there is still the same one, else it begins
-    again. What `check` refuses does not stay in the cache.
+    again. What `check` refuses does not stay in the cache. The checksum of the first download is kept beside the file
+    (``<file>.sha256``) and demanded from then on.
 
     Parameters
     ----------
@@ -34,6 +45,8 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None]) -> Path:
         Folder for downloads; several processes may share it.
     check : callable
         Raises `UserError` if the whole file is not the wanted one.
+    sha256 : str, optional
+        Checksum that the file must have; default: that of the first download.
 
     Returns
     -------
@@ -43,9 +56,10 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None]) -> Path:
     Raises
     ------
     UserError
-        If the server cannot be reached, answers with an error or a web page, cuts the connection three times, or
-        `check` refuses the file.
+        If the URL holds a password, the server cannot be reached, answers with an error or a web page, cuts the
+        connection three times, the file has another checksum, or `check` refuses it.
     """
+    _check_url(url)
     name = Path(urllib.parse.urlparse(url).path).name or "download"
     # the same name at two addresses is two files
     path = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}_{name}"
@@ -54,16 +68,17 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None]) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         with path.with_name(path.name + ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # held until the file is closed
+            note = path.with_name(path.name + ".sha256")
             if path.is_file():
                 try:
-                    check(path)
+                    _check(url, path, note, sha256, check)
                     return path
                 except UserError as error:
                     log.warning("%s; downloading it again", error)
                     path.unlink()
             _download(url, part)
             try:
-                check(part)
+                _check(url, part, note, sha256, check)
             except UserError:
                 part.unlink()
                 raise
@@ -73,14 +88,46 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None]) -> Path:
     return path
 
 
+def _check(url: str, path: Path, note: Path, setting: str | None, check: Callable[[Path], None]) -> None:
+    """Check the file and its checksum, which is the setting, else what the first download had; then note it."""
+    found = artifacts.sha256(path)
+    noted = note.read_text(encoding="utf-8", errors="replace").strip() if note.is_file() else None
+    wanted = setting or noted
+    if wanted not in (None, found):
+        if setting:
+            raise UserError(f"{url}: has the sha256 {found}; the setting sha256 is {wanted}")
+        raise UserError(
+            f"{url}: has the sha256 {found}; that of its first download is {wanted:.64} (noted in {note}: delete it if "
+            "the file may have changed)"
+        )
+    check(path)
+    if noted != found:
+        artifacts.write_text(note, f"{found}\n")
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no URL, and a password in it: settings are written into logs and results."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        has_password, _ = parts.password is not None, parts.port
+    except ValueError as error:
+        raise UserError(f"{url.rpartition('@')[2]}: is no valid URL ({error})") from None
+    if has_password:
+        raise UserError(
+            f"{parts.scheme}://{parts.hostname}{parts.path}: its URL holds a password, which would be written into "
+            "the results; put it into ~/.netrc"
+        )
+
+
 def _download(url: str, part: Path) -> None:
     """Bring `part` up to the whole file, in a few attempts."""
+    held, reason = 0, ""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return _attempt(url, part)
         except requests.exceptions.InvalidURL as error:
             raise UserError(f"{url}: is no valid URL ({error})") from None
-        except requests.RequestException as error:
+        except NETWORK_ERRORS as error:
             held = part.stat().st_size if part.exists() else 0
             reason = _reason(error)
             log.warning(
@@ -103,7 +150,7 @@ def _attempt(url: str, part: Path) -> None:
         # If-Range: the rest only if the file is still the one that was begun, else all of it
         headers |= {"Range": f"bytes={held}-", "If-Range": str(validator)}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code == 416:  # nothing after what is held: it is whole, or not what it should be
+        if response.status_code == 416 and held:  # nothing after what is held: it is whole, or not what it should be
             part.unlink()
             return _attempt(url, part)
         if response.status_code not in (200, 206):
@@ -121,7 +168,7 @@ def _attempt(url: str, part: Path) -> None:
         # a weak ETag may stand for other bytes
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
         artifacts.write_json(validator_file, {"url": url, "validator": validator})
-        length = int(response.headers.get("Content-Length", 0))
+        length = max(0, int(response.headers.get("Content-Length", 0)))
         with (
             part.open("ab" if resumed else "wb") as file,
             logs.progress(held + length, "download", "byte", held) as meter,

@@ -1,26 +1,33 @@
 """Minari datasets: any with continuous states and actions, from a local folder or downloaded by Minari."""
 
+import contextlib
 import hashlib
+import json
 import logging
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import gymnasium
+import h5py
 import minari
 import numpy as np
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.datasets import hdf5
+from obdistill.datasets import arrow, checks, files, hdf5
+from obdistill.datasets.checks import Unpacking, Warn
+from obdistill.datasets.env_specs import environment_of
+from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE, ROOT_VARIABLE
 from obdistill.datasets.settings import MinariSettings
-from obdistill.datasets.source import Loaded
+from obdistill.datasets.source import COLLECTION_FILE, Loaded
 from obdistill.datasets.transitions import Transitions
 
-ROOT_VARIABLE = "MINARI_DATASETS_PATH"  # where Minari looks for its root
-DATA_FOLDER, METADATA_FILE, HDF5_FILE = "data", "metadata.json", "main_data.hdf5"  # Minari's own layout
+Bounds = tuple[np.ndarray, np.ndarray]
+COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 log = logging.getLogger(__name__)
 
 
@@ -32,15 +39,25 @@ def load(settings: MinariSettings) -> Loaded:
     UserError
         If it cannot be had or is malformed.
     """
-    root = settings.root or Path(os.environ.get(ROOT_VARIABLE) or Path.home() / ".minari" / "datasets")
+    root = files.minari_root(settings.root)
     if not (root / settings.id / DATA_FOLDER).is_dir():
         if not settings.download:
             raise UserError(f"id: {settings.id!r}: no such dataset in {root}, and the setting download is false")
         _download(root, settings.id)
-    return read(root / settings.id, settings.id)
+    if settings.sha256 is not None:
+        return read(root / settings.id, settings.id, settings.env_id, {"sha256": settings.sha256})
+    return read(
+        root / settings.id, settings.id, settings.env_id, _collected(root, settings.id), f"that in {COLLECTION_FILE}"
+    )
 
 
-def read(folder: Path, name: str) -> Loaded:
+def read(
+    folder: Path,
+    name: str,
+    env_id: str | None = None,
+    known: Mapping[str, Any] | None = None,
+    which: str = "the setting sha256",
+) -> Loaded:
     """Read the Minari dataset in a folder.
 
     An episode of T steps has T + 1 observations. Its last transition is marked `terminated` if it ended in a terminal
@@ -52,37 +69,38 @@ def read(folder: Path, name: str) -> Loaded:
         Folder of the dataset, which holds ``data/metadata.json``.
     name : str
         The dataset's id, for messages.
+    env_id : str, optional
+        The environment that the user has chosen; default: the one that the dataset names.
+    known : mapping, optional
+        ``sha256`` that the data files must have, and ``metadata_sha256`` of ``metadata.json``; any that is left out.
+    which : str
+        Where these are from, for the message.
 
     Raises
     ------
     UserError
-        If the dataset is missing, damaged, of another kind of environment, or an episode is malformed.
+        If the dataset is missing, damaged, of another kind of environment or of one that its id does not make, an
+        episode is malformed, or its metadata do not fit the data.
     """
     data = folder / DATA_FOLDER
     metadata = artifacts.read_json(data / METADATA_FILE)
-    for key in ("observation_space", "action_space"):
-        # Minari would build the environment to find out, that is, import whatever the file names
-        if key not in metadata:
-            raise UserError(f"{name}: its {METADATA_FILE} has no {key}")
-    if (data / HDF5_FILE).exists():
-        with hdf5.open_self_contained(data / HDF5_FILE):
-            pass
-    try:
-        dataset = minari.MinariDataset(data)
-        environment = dataset.env_spec
-    except Exception as error:  # Minari checks little: damaged metadata end in errors of any type
-        raise UserError(f"{name}: Minari cannot read it ({_describe(error)})") from None
-    for key, space in (("observation", dataset.observation_space), ("action", dataset.action_space)):
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise UserError(f"{name}: its {key} space is {space}; a Box with one dimension is needed")
-    if environment is not None and (options := {**environment.kwargs}.keys() - {"render_mode"}):
-        log.warning("%s: recorded with options %s of %s; it is made without", name, sorted(options), environment.id)
-    low, high = (metadata.get(key) for key in ("ref_min_score", "ref_max_score"))
+    found = {"sha256": _sha256(folder), "metadata_sha256": artifacts.sha256(data / METADATA_FILE)}
+    for key, value in found.items():
+        if known and known.get(key) not in (None, value):
+            raise UserError(f"{folder}: has the {key} {value}; {which} is {known[key]!s:.64}")
+    states, actions = (_bounds(metadata, f"{kind}_space", name) for kind in ("observation", "action"))
+    warnings: list[str] = []
+    used_env_id = environment_of(metadata, name, env_id, warnings.append)
+    reference_returns = _reference_returns(metadata, name, warnings.append)
+    transitions = _transitions(folder, metadata, (len(states[0]), len(actions[0])), name)
     return Loaded(
-        _transitions(dataset, name),
-        None if environment is None else environment.id,
-        None if low is None or high is None else (float(low), float(high)),
-        {"source": "minari", "id": name, "sha256": _sha256(data)},
+        transitions,
+        used_env_id,
+        reference_returns,
+        {"source": "minari", "id": name, **found},
+        action_bounds=actions,
+        verified=bool(known),
+        warnings=tuple(warnings),
     )
 
 
@@ -123,57 +141,131 @@ def _download(root: Path, name: str) -> None:
         raise UserError(f"id: {name!r}: not in {root}, and cannot be downloaded ({_describe(error)})") from None
 
 
-def _transitions(dataset: minari.MinariDataset, name: str) -> Transitions:
-    episodes: list[dict[str, np.ndarray]] = []
+def _collected(root: Path, name: str) -> Mapping[str, Any] | None:
+    """Return what ``obd collect`` has noted of a dataset, None if it has made none of that id here."""
+    if not (root / COLLECTION_FILE).is_file():
+        return None
+    levels = artifacts.read_json(root / COLLECTION_FILE).get("levels")
+    facts = levels.values() if isinstance(levels, dict) else ()
+    return next((level for level in facts if isinstance(level, dict) and level.get("dataset_id") == name), None)
+
+
+def _bounds(metadata: dict[str, Any], key: str, name: str) -> Bounds:
+    """Return the bounds of the space of states or actions, which must be a Box with one dimension."""
+    version = metadata.get("minari_version")
+    if version not in minari.supported_dataset_versions:
+        raise UserError(f"{name}: Minari cannot read it (it says it is of Minari {version!s:.40})")
+    # Minari would build the environment to find out, that is, import whatever the file names
+    if key not in metadata:
+        raise UserError(f"{name}: its {METADATA_FILE} has no {key}")
     try:
-        for number, episode in enumerate(dataset.iterate_episodes()):
-            episodes.append(_episode(episode, dataset, f"{name}: episode {number}"))
-    except (KeyError, OSError, AssertionError, ValueError) as error:
-        raise UserError(f"{name}: episode {len(episodes)} cannot be read ({_describe(error)})") from None
+        # not by Minari: it would make a space of any shape out of two numbers
+        space = json.loads(metadata[key])
+        kind, shape = space["type"], space.get("shape")
+        low, high = (np.asarray(space.get(side), np.float64) for side in ("low", "high"))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{name}: its {key} cannot be read ({_describe(error)})") from None
+    if kind != "Box" or low.ndim != 1 or not list(low.shape) == list(high.shape) == shape:
+        what = f"{kind!s:.40} of shape {shape!s:.40}"
+        raise UserError(f"{name}: its {key.replace('_', ' ')} is {what}; a Box with one dimension is needed")
+    return low, high
+
+
+def _reference_returns(metadata: dict[str, Any], name: str, warn: Warn) -> tuple[float, float] | None:
+    """Return the reference returns that the dataset gives, None unless it gives both."""
+    keys = [key for key in ("ref_min_score", "ref_max_score") if metadata.get(key) is not None]
+    values = [metadata[key] for key in keys]
+    for key, value in zip(keys, values, strict=True):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UserError(f"{name}: its {METADATA_FILE} says {key}: {json.dumps(value):.40}; a number is needed")
+    if len(values) == 1:
+        warn(f"{name}: its {METADATA_FILE} has {keys[0]} but not the other reference score; neither is used")
+    return (float(values[0]), float(values[1])) if len(values) == 2 else None
+
+
+def _count(metadata: dict[str, Any], key: str, name: str) -> int:
+    value = metadata.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UserError(f"{name}: its {METADATA_FILE} says {key}: {json.dumps(value):.40}; a number is needed")
+    return value
+
+
+def _transitions(folder: Path, metadata: dict[str, Any], dims: tuple[int, int], name: str) -> Transitions:
+    """Read every episode, and compare their number and that of the steps with the metadata."""
+    count = _count(metadata, "total_episodes", name)
+    data, data_format = folder / DATA_FOLDER, metadata.get("data_format", "hdf5")
+    unpacking = Unpacking(name, checks.total_size(files.files_of(folder)))
+    with contextlib.ExitStack() as stack:
+        if data_format == "hdf5":
+            file = stack.enter_context(hdf5.open_self_contained(data / HDF5_FILE))
+            there = sum(key.startswith("episode_") for key in file)
+            read_episodes = _hdf5_episodes(file, count, unpacking)
+        elif data_format in ("arrow", "parquet"):
+            there = arrow.episode_count(data)
+            read_episodes = arrow.episodes(data, data_format, count, unpacking)
+        else:
+            raise UserError(f"{name}: data_format: {data_format!s:.40}: not known; allowed: hdf5, arrow, parquet")
+        if there != count:
+            raise UserError(f"{name}: its {METADATA_FILE} says total_episodes: {count}; the data hold {there}")
+        episodes = [
+            _episode(episode, dims, f"{name}: episode {number}") for number, episode in enumerate(read_episodes)
+        ]
     if not episodes:
         raise UserError(f"{name}: holds no episode")
     columns = {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
     lengths = [len(episode["rewards"]) for episode in episodes]
+    if "total_steps" in metadata and (steps := _count(metadata, "total_steps", name)) != sum(lengths):
+        raise UserError(f"{name}: its {METADATA_FILE} says total_steps: {steps}; the data hold {sum(lengths)}")
     return Transitions(**columns, episode=np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 
 
-def _episode(episode: minari.EpisodeData, dataset: minari.MinariDataset, name: str) -> dict[str, np.ndarray]:
+def _hdf5_episodes(file: h5py.File, count: int, unpacking: Unpacking) -> Iterator[dict[str, np.ndarray]]:
+    """Read the columns of each episode: T + 1 observations, T of all others."""
+    for index in range(count):
+        group = file.get(f"episode_{index}")
+        if not isinstance(group, h5py.Group):
+            raise UserError(f"{file.filename}: has no episode_{index}")
+        yield {key: hdf5.read_array(group, key, unpacking) for key in COLUMNS}
+
+
+def _episode(episode: dict[str, np.ndarray], dims: tuple[int, int], name: str) -> dict[str, np.ndarray]:
     """Check one episode and return its columns, one row per transition."""
-    steps = len(episode.rewards)
-    if steps == 0:
+    if episode["rewards"].size == 0:
         raise UserError(f"{name}: has no step")
+    steps = len(np.atleast_1d(episode["rewards"]))
     shapes = {
-        "observations": (steps + 1, *dataset.observation_space.shape),
-        "actions": (steps, *dataset.action_space.shape),
+        "observations": (steps + 1, dims[0]),
+        "actions": (steps, dims[1]),
         "rewards": (steps,),
         "terminations": (steps,),
         "truncations": (steps,),
     }
     for key, shape in shapes.items():
-        found = np.shape(getattr(episode, key))
-        if found != shape:
-            raise UserError(f"{name}: {key} has the shape {found}; {shape} is needed for {steps} rewards")
-    ended = np.flatnonzero(episode.terminations | episode.truncations)
+        if episode[key].shape != shape:
+            raise UserError(f"{name}: {key} has the shape {episode[key].shape}; {shape} is needed for {steps} rewards")
+    terminations, truncations = (checks.flags(episode[key], f"{name}: {key}") for key in COLUMNS[3:])
+    ended = np.flatnonzero(terminations | truncations)
     if len(ended) and ended[0] < steps - 1:
         raise UserError(f"{name}: ends at step {ended[0]} but goes on to step {steps - 1}")
     last = np.arange(steps) == steps - 1
-    terminated = last & bool(episode.terminations[-1])
-    observations = np.asarray(episode.observations, np.float32)  # (T + 1, S)
+    terminated = last & terminations[-1]
+    observations = np.asarray(episode["observations"], np.float32)  # (T + 1, S)
     return {
         "observations": observations[:-1],
-        "actions": np.asarray(episode.actions, np.float32),
-        "rewards": np.asarray(episode.rewards, np.float32),
+        "actions": np.asarray(episode["actions"], np.float32),
+        "rewards": np.asarray(episode["rewards"], np.float32),
         "next_observations": observations[1:],
         "terminated": terminated,
         "truncated": last & ~terminated,
     }
 
 
-def _sha256(data: Path) -> str:
+def _sha256(folder: Path) -> str:
     """Hash the data files in order of their names; with HDF5 there is one, and this is its sha256."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in data.rglob("*") if path.is_file() and path != data / METADATA_FILE):
-        digest.update(path.read_bytes())
+    for path in files.files_of(folder):
+        if path != folder / DATA_FOLDER / METADATA_FILE:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -25,6 +25,9 @@ class SourceSettings(Settings):
         None,
         description="returns of a random and an expert policy (score 0 and 100); null: the source's, else D4RL's",
     )
+    clip_actions: bool = Field(
+        False, description="cut of actions to the environment's bounds, as most environments do themselves"
+    )
 
 
 class MinariSettings(SourceSettings):
@@ -34,6 +37,11 @@ class MinariSettings(SourceSettings):
     id: str = Field(pattern=MINARI_ID, description="Minari id, e.g. mujoco/halfcheetah/medium-v0")
     root: Path | None = Field(None, description="folder of Minari datasets; null: Minari's own (~/.minari/datasets)")
     download: bool = Field(True, description="download by Minari if the dataset is not in the folder")
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="checksum that the data files must have; null: that in collection.json, else any",
+    )
 
 
 class D4rlSettings(SourceSettings):

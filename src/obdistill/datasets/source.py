@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from obdistill.datasets.transitions import Transitions
+
+COLLECTION_FILE = "collection.json"  # what `obd collect` says of the datasets in its folder
 
 
 @dataclass(frozen=True)
@@ -15,14 +19,23 @@ class Loaded:
     transitions : Transitions
         The data.
     env_id : str or None
-        Environment the data come from, None if the source does not say.
+        Environment to evaluate in: the one in the settings, else the one that the data name, None if they do not.
     reference_returns : tuple of float, or None
         Returns of a random and an expert policy, None if the source does not say.
     origin : dict
         Plain data for the artifact's metadata: where the data come from, with sha256.
+    action_bounds : tuple of ndarray of shape (action_dim,), or None
+        Lowest and highest action of the environment that recorded the data, None if the source does not say.
+    verified : bool
+        Whether the data have been compared with a checksum that was known before.
+    warnings : tuple of str
+        What the user should know of the data.
     """
 
     transitions: Transitions
     env_id: str | None
     reference_returns: tuple[float, float] | None
     origin: dict[str, Any]
+    action_bounds: tuple[np.ndarray, np.ndarray] | None = None
+    verified: bool = False
+    warnings: tuple[str, ...] = ()

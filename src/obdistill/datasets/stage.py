@@ -1,19 +1,26 @@
 """The stage ``obd dataset``: a dataset of any source becomes the project's artifact."""
 
+import dataclasses
+import logging
 import re
 from pathlib import Path
+
+import numpy as np
 
 from obdistill.core import artifacts, environments
 from obdistill.core.errors import UserError
 from obdistill.core.settings import NAME
 from obdistill.core.units import Task
+from obdistill.datasets import checks, d4rl
 from obdistill.datasets import collected as collection
-from obdistill.datasets import d4rl
 from obdistill.datasets import minari as minari_source
+from obdistill.datasets.checks import Warn
 from obdistill.datasets.d4rl_facts import reference_returns
 from obdistill.datasets.settings import AnySettings, CollectedSettings, D4rlSettings, DatasetSettings, MinariSettings
 from obdistill.datasets.source import Loaded
-from obdistill.datasets.transitions import make_dataset, write_dataset
+from obdistill.datasets.transitions import Transitions, make_dataset, write_dataset
+
+log = logging.getLogger(__name__)
 
 
 def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collection_folder: Path | None = None) -> None:
@@ -53,7 +60,7 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
     reference = chosen.reference_returns or loaded.reference_returns or reference_returns(env_id)
     if reference is None:
         raise UserError(f"{task_name}: reference_returns: missing; neither the data nor D4RL have any for {env_id}")
-    if reference[0] >= reference[1]:
+    if not reference[0] < reference[1]:
         raise UserError(f"{task_name}: reference_returns: {list(reference)}: the first must be below the second")
     env = environments.make(env_id)
     needed, bounds = env.observation_space.shape, environments.action_bounds(env)
@@ -61,13 +68,41 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
     found = loaded.transitions.observations.shape[1:]
     if found != needed:
         raise UserError(f"{task_name}: observations of shape {found} are not those of {env_id}, {needed}")
-    dataset = make_dataset(Task(task_name, env_id, reference), loaded.transitions, *bounds)
+    warnings = list(loaded.warnings)
+    transitions = _checked(loaded, chosen, env_id, bounds, task_name, warnings.append)
+    dataset = make_dataset(Task(task_name, env_id, reference), transitions, *bounds)
     metadata = {
         "settings": settings.model_dump(mode="json"),
         "source": loaded.origin,
+        "warnings": warnings,
         "seconds": clock.seconds(),
     }
     write_dataset(out, dataset, metadata)
+    if not loaded.verified and "sha256" in type(chosen).model_fields:
+        log.info("sha256 of the source: %s; set sha256 to it, and a damaged source is noticed", loaded.origin["sha256"])
+    for warning in warnings:  # last, so that they are not overlooked
+        log.warning("%s: %s", task_name, warning)
+
+
+def _checked(
+    loaded: Loaded, chosen: AnySettings, env_id: str, bounds: tuple[np.ndarray, np.ndarray], task_name: str, warn: Warn
+) -> Transitions:
+    """Return the transitions, with actions cut if that is set; raise if they are not those of the environment."""
+    transitions = loaded.transitions
+    transitions.check(task_name)
+    for name in ("observations", "rewards"):
+        checks.warn_of_outliers(getattr(transitions, name), name, warn)
+    if transitions.actions.shape[1:] != bounds[0].shape:
+        return transitions  # make_dataset tells
+    recorded = loaded.action_bounds
+    if recorded is not None and np.isfinite(recorded).all() and not np.allclose(recorded, bounds, rtol=1e-4):
+        low, high = (side.tolist() for side in recorded)
+        text = f"recorded with actions from {low!s:.80} to {high!s:.80}; those of {env_id} have other bounds"
+        if chosen.env_id is None:
+            raise UserError(f"{task_name}: {text}; set env_id to {env_id!r} to use it all the same")
+        warn(text)
+    actions = checks.fit_actions(transitions.actions, *bounds, chosen.clip_actions, env_id, warn)
+    return dataclasses.replace(transitions, actions=actions.astype(np.float32))
 
 
 def _load(settings: AnySettings, collection_folder: Path | None) -> Loaded:

@@ -10,13 +10,13 @@ import torch
 
 from obdistill.core import artifacts, logs
 from obdistill.core.seeding import child_seed
+from obdistill.evaluations.returns import lineage, returns_table
 from obdistill.evaluations.rollout import Episodes, rollout
 from obdistill.evaluations.settings import EvaluateSettings
 from obdistill.policies import bc
 from obdistill.policies.trained import TrainedPolicies
 from obdistill.synsets.synset import Synset, read_pairs
 
-MADE_WITH = ("settings", "inputs", "precision", "device", "threads")  # what a sidecar says of how it was made
 log = logging.getLogger(__name__)
 
 
@@ -101,51 +101,8 @@ def _evaluate_snapshot(
     return rollout(policies, pairs.task.env_id, env_seeds, workers)
 
 
-def lineage(path: Path) -> dict[str, Any]:
-    """Return what an artifact was made from and with, as its sidecar says, for the sidecar of its returns."""
-    metadata = artifacts.read_sidecar(path)
-    return {key: metadata[key] for key in MADE_WITH if key in metadata}
-
-
 def environment_seeds(seed: int, policies: int, episodes: int) -> np.ndarray:
     """Return the reset seed of every episode: (policies, episodes), in [0, 2**31)."""
     return np.array(
         [[child_seed(seed, "environment", policy, k) % 2**31 for k in range(episodes)] for policy in range(policies)]
-    )
-
-
-def returns_table(
-    *,
-    task: str,
-    method: str,
-    variant: str,
-    size: int,
-    seed: int,
-    protocol: str,
-    step: int,
-    policy_seed: int,
-    env_seeds: np.ndarray,
-    returns: np.ndarray,
-    lengths: np.ndarray,
-    scores: np.ndarray,
-) -> pd.DataFrame:
-    """Put returns of shape (policies, episodes) into the long form of the returns artifact, one row per episode."""
-    policies, episodes = returns.shape
-    return pd.DataFrame(
-        {
-            "task": task,
-            "method": method,
-            "variant": variant,
-            "size": size,
-            "seed": seed,
-            "protocol": protocol,
-            "step": step,
-            "policy": np.repeat(np.arange(policies), episodes),
-            "policy_seed": policy_seed,
-            "episode": np.tile(np.arange(episodes), policies),
-            "env_seed": env_seeds.ravel(),
-            "return": returns.ravel(),
-            "length": lengths.ravel(),
-            "score": scores.ravel(),
-        }
     )

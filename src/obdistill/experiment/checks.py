@@ -2,11 +2,13 @@
 
 import fnmatch
 from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
 
 from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.parsing import Keys, Problem
-from obdistill.datasets.settings import CollectedSettings
-from obdistill.experiment.settings import STANDARD, ExperimentSettings, TaskPatterns
+from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
+from obdistill.experiment.settings import STANDARD, ExperimentSettings, TaskPatterns, TaskSettings
+from obdistill.near_experts.settings import ImportSettings
 
 AVERAGE = "average"  # the column over the tasks of a row
 RESERVED_PROTOCOLS = {STANDARD, "whole_data", "near_expert"}  # of the returns, and none of `protocols`
@@ -34,13 +36,13 @@ def misfits(config: ExperimentSettings, unsound: Collection[str] = ()) -> Iterat
 
 
 def _names(config: ExperimentSettings) -> Iterator[Problem]:
-    reason = "is the project's own name for something else; choose another name"
     if AVERAGE in config.tasks:
         yield Problem(("tasks", AVERAGE), "is the name of the column over all tasks; choose another name")
     if DEFAULT in config.variants:
         yield Problem(("variants", DEFAULT), "is the name of `distill` itself; choose another name")
     for name in sorted(RESERVED_PROTOCOLS & config.protocols.keys()):
-        yield Problem(("protocols", name), reason)
+        text = "is the project's own name for something else; choose another name"
+        yield Problem(("protocols", name), text)
 
 
 def _once(keys: Keys, values: Iterable[object]) -> Iterator[Problem]:
@@ -94,12 +96,23 @@ def _near_experts(config: ExperimentSettings) -> Iterator[Problem]:
 
 def _files(config: ExperimentSettings) -> Iterator[Problem]:
     for name, task in config.tasks.items():
-        for part in ("dataset", "near_expert"):
-            chosen = getattr(task, part)
-            values = {} if chosen is None else chosen.model_dump(mode="json")
-            for key, value in values.items():
-                if isinstance(value, str) and set(BRACES) & set(value):
-                    yield Problem(("tasks", name, part, key), f"{value!r}: holds a brace; rename the file")
+        for keys, path in _paths(task):
+            if set(BRACES) & set(path):
+                yield Problem(("tasks", name, *keys), f"{path!r}: holds a brace; rename the file or folder")
+
+
+def _paths(task: TaskSettings) -> Iterator[tuple[Keys, str]]:
+    """List the paths that become inputs of jobs, each with its key in the task."""
+    match task.dataset.root:
+        case MinariSettings(root=Path() as root):
+            yield ("dataset", "root"), str(root)
+        case D4rlSettings(file=file):
+            yield ("dataset", "file"), file
+    match task.near_expert and task.near_expert.root:
+        case ImportSettings(checkpoint=checkpoint, statistics=statistics):
+            yield ("near_expert", "checkpoint"), checkpoint
+            if statistics is not None:
+                yield ("near_expert", "statistics", "file"), statistics.file
 
 
 def _sizes(config: ExperimentSettings) -> Iterator[Problem]:

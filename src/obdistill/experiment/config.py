@@ -39,6 +39,7 @@ class Config(ExperimentSettings):
         """
         config, problems = check(cls, data)
         unsound = {str(key) for problem in problems for key in problem.keys[:1]}
+        unsound |= {problem.meant for problem in problems if len(problem.keys) == 1}
         if config is None:  # defaults instead of what was refused, to find what is wrong beside it
             config, _ = check(cls, {key: value for key, value in data.items() if key not in unsound})
         if config is not None:

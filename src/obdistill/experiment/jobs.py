@@ -12,25 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pydantic
 
-from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
-from obdistill.core.parsing import load_yaml, merge, read_yaml
+from obdistill.core.parsing import Problem, Refused, load_yaml, merge, read_yaml
 from obdistill.core.sources import sources
 from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
-from obdistill.evaluations.returns import Selection
 from obdistill.evaluations.settings import CostSettings
 from obdistill.experiment.config import Config
 from obdistill.experiment.settings import STANDARD
 from obdistill.near_experts.settings import ImportSettings, NearExpertSettings
-from obdistill.paper.figures.figures import FIGURES
-from obdistill.paper.tables.score_tables import TABLES
+from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS, Selection
 from obdistill.synsets.settings import RANDOM
 
 Job = dict[str, str | int]
+SUMMARIZED = ("table_1", "variance")  # tables that the summary is made from, whether or not they are chosen
+DRAWING = {"columns", "dpi"}  # settings of figures that change no number
 
 
 def canonical(settings: pydantic.BaseModel, exclude: Collection[str] = ()) -> str:
@@ -129,22 +127,22 @@ class Experiment:
     def tables(self) -> list[Job]:
         """Return the tables."""
         chosen = self.config.report.tables
-        return [{"table": name} for name in TABLES if (self.shown_in_table(name) if chosen is None else name in chosen)]
+        shown = TABLE_SELECTIONS if chosen is None else chosen
+        return [{"table": name} for name in TABLE_SELECTIONS if name in shown and self.shown_in_table(name)]
 
     def figures(self) -> list[Job]:
         """Return the figures."""
         chosen = self.config.report.figures
-        return [
-            {"figure": name} for name in FIGURES if (self.shown_in_figure(name) if chosen is None else name in chosen)
-        ]
+        shown = FIGURE_SELECTIONS if chosen is None else chosen
+        return [{"figure": name} for name in FIGURE_SELECTIONS if name in shown and self.shown_in_figure(name)]
 
     def shown_in_table(self, name: str) -> dict[str, list[Job]]:
-        """Return whose files a table shows: jobs by rule; nothing if it has nothing to show."""
-        return self._shown(TABLES[name], self.config.table_settings().size)
+        """Return the files that a table is made from: jobs by rule; nothing if it has nothing to show."""
+        return self._shown(TABLE_SELECTIONS[name], self.config.table_settings().size)
 
     def shown_in_figure(self, name: str) -> dict[str, list[Job]]:
-        """Return what a figure shows, as `shown_in_table` does."""
-        return self._shown(FIGURES[name], self.config.figure_settings().size)
+        """Return what a figure is made from, as `shown_in_table` does."""
+        return self._shown(FIGURE_SELECTIONS[name], self.config.figure_settings().size)
 
     def _shown(self, selection: Selection, size: int | None) -> dict[str, list[Job]]:
         match selection.reads:
@@ -153,8 +151,7 @@ class Experiment:
             case "synsets":
                 shown = {"distill": self._drawn_synsets()}
             case "returns":
-                kept = selection.of(self._returns, size)
-                shown = {str(rule): list(jobs) for rule, jobs in kept.groupby("rule", sort=False)["job"]}
+                shown = {"gather": [{}]} if any(selection.keep(self._cells, size)) else {}
         return {rule: jobs for rule, jobs in shown.items() if jobs}
 
     def _drawn_synsets(self) -> list[Job]:
@@ -164,18 +161,26 @@ class Experiment:
         size, seed = settings.size or self.config.sizes[0], self.config.synset_seeds(method)[0]
         return [{**task, "method": method, "variant": DEFAULT, "size": size, "seed": seed} for task in self.tasks()]
 
+    def returns(self) -> dict[str, list[Job]]:
+        """Return all evaluations, whose returns are gathered: jobs by rule."""
+        jobs = {
+            "evaluate": self.evaluations(),
+            "evaluate_whole_data": self.whole_data(),
+            "evaluate_near_expert": self.near_experts(),
+        }
+        return {rule: found for rule, found in jobs.items() if found}
+
     @functools.cached_property
-    def _returns(self) -> pd.DataFrame:
-        """The files of returns: the rule and the job that make each, and what tables and figures select them by."""
-        rows: list[dict[str, Any]] = [
-            {"rule": "evaluate", "job": job, **job, "method": _row(job)} for job in self.evaluations()
-        ]
-        whole = [("evaluate_whole_data", self.whole_data(), "bc_whole", "whole_data")]
-        whole += [("evaluate_near_expert", self.near_experts(), "near_expert", "near_expert")]
-        for rule, jobs, method, protocol in whole:
-            about = {"method": method, "variant": DEFAULT, "protocol": protocol, "size": 0}
-            rows += [{"rule": rule, "job": job, **job, **about} for job in jobs]
-        return pd.DataFrame(rows)
+    def _cells(self) -> list[Job]:
+        """What tables and figures select: the evaluations, as their returns name them, without the seeds."""
+        cells = [{**job, "seed": 0} for job in self.evaluations()]
+        for method, protocol, jobs in (
+            ("bc_whole", "whole_data", self.whole_data()),
+            ("near_expert", "near_expert", self.near_experts()),
+        ):
+            about: Job = {"method": method, "variant": DEFAULT, "protocol": protocol, "size": 0, "seed": 0}
+            cells += [{**job, **about} for job in jobs]
+        return [dict(cell) for cell in dict.fromkeys(tuple(cell.items()) for cell in cells)]
 
     def check_report(self, source: str) -> None:
         """Check that every table and figure asked for has something to show.
@@ -186,14 +191,17 @@ class Experiment:
             If one has not.
         """
         report = self.config.report
+        problems = []
         for key, chosen, known, shown in (
-            ("tables", report.tables, TABLES, self.shown_in_table),
-            ("figures", report.figures, FIGURES, self.shown_in_figure),
+            ("tables", report.tables, TABLE_SELECTIONS, self.shown_in_table),
+            ("figures", report.figures, FIGURE_SELECTIONS, self.shown_in_figure),
         ):
             for name in chosen or ():
                 if not shown(name):
                     allowed = ", ".join(other for other in known if shown(other))
-                    raise UserError(f"{source}: report.{key}: {name!r} has nothing to show here; allowed: {allowed}")
+                    problems.append(Problem(("report", key), f"{name!r} has nothing to show here; allowed: {allowed}"))
+        if problems:
+            raise Refused(source, problems)
 
     def wildcard_constraints(self) -> dict[str, str]:
         """Return what each wildcard may be, as regular expressions: the names of the configuration and nothing else."""
@@ -203,8 +211,8 @@ class Experiment:
             "method": self.config.methods,
             "variant": [DEFAULT, *self.config.variants],
             "protocol": [STANDARD, *self.config.protocols],
-            "table": TABLES,
-            "figure": FIGURES,
+            "table": TABLE_SELECTIONS,
+            "figure": FIGURE_SELECTIONS,
         }
         return {key: "|".join(values) or "(?!)" for key, values in names.items()} | {"size": r"\d+", "seed": r"\d+"}
 
@@ -220,7 +228,9 @@ class Experiment:
             "evaluate": len(self.evaluations()),
             "evaluate_whole_data": len(self.whole_data()),
             "cost": len(self.costs()),
-            "table": len(self.tables()),
+            "gather": 1,
+            "table": len({*SUMMARIZED, *(job["table"] for job in self.tables())}),
+            "figure_data": len({"figure_1", *(job["figure"] for job in self.figures())}),
             "figure": len(self.figures()),
             "summary": 1,
         }
@@ -312,9 +322,19 @@ class Experiment:
         """Return the settings of a table."""
         return canonical(self.config.table_settings())
 
+    def figure_data_settings(self, wildcards: Any) -> str:
+        """Return the settings of the numbers that a figure is drawn from."""
+        return canonical(self.config.figure_settings(), exclude=DRAWING)
+
+    def figure_data_code(self, wildcards: Any) -> list[str]:
+        """Return the sources of the numbers that a figure is drawn from; only poses need those of synsets."""
+        modules = "obdistill.paper.figure_data.make", "obdistill.core.methods"
+        return sources(*modules, chosen=FIGURE_SELECTIONS[wildcards.figure].reads)
+
     def figure_settings(self, wildcards: Any) -> str:
-        """Return the settings of a figure."""
-        return canonical(self.config.figure_settings())
+        """Return the settings of drawing a figure."""
+        settings = self.config.figure_settings()
+        return canonical(settings, exclude=type(settings).model_fields.keys() - DRAWING)
 
     def _collections(self, task: str) -> list[str]:
         match self.config.tasks[task].dataset.root:
@@ -326,8 +346,3 @@ class Experiment:
         near_expert = self.config.tasks[task].near_expert
         assert near_expert is not None, "only tasks with a near-expert have these jobs"
         return near_expert
-
-
-def _row(job: Job) -> str:
-    """Name a row of a table: a variant is a row of its own."""
-    return str(job["method"]) if job["variant"] == DEFAULT else f"{job['method']}_{job['variant']}"

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,25 @@ def schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration, for editors and other checkers."""
     full = ExperimentSettings.model_json_schema(schema_generator=_WithoutTitles)
     del full["required"]  # a file may be one of several that are merged
+    for part in [full, *full["$defs"].values()]:
+        for key, field in part.get("properties", {}).items():
+            part["properties"][key] = _shortened(field, full["$defs"])
     return {
         **full,
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of an offline behavior distillation experiment",
     }
+
+
+def _shortened(field: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Refer to settings that stand in the schema already, without their defaults; let no name be but those that fit."""
+    if "patternProperties" in field:
+        return {**field, "additionalProperties": False}
+    if field.get("title") in known:  # changes of other settings
+        return {"$ref": f"#/$defs/{field['title']}", "description": field["description"]}
+    if "$ref" in field:
+        return {key: value for key, value in field.items() if key != "default"}
+    return field
 
 
 def table() -> str:

@@ -1,13 +1,14 @@
-"""Import: a checkpoint of CORL's CQL or Cal-QL becomes a near-expert, without running anything that it may hold.
+"""Import: a checkpoint of CORL becomes a near-expert, without running anything that it may hold.
 
-The file is what CORL saves (``.pt``: state dicts ``actor``, ``critic1``, ``critic2`` among other things), or the same
-weights as plain arrays (``.npz``: ``actor.base_network.0.weight``, ..., ``critic2.network.4.bias``, and, if known,
-``state_mean`` and ``state_std``). https://github.com/corl-team/CORL, ``algorithms/finetune/cal_ql.py``.
+The file is what CORL (https://github.com/corl-team/CORL) saves for CQL, Cal-QL, TD3+BC or IQL (``.pt``: state dicts
+such as ``actor``, ``critic1``, ``critic2`` among other things), or the same weights as plain arrays (``.npz``,
+``.safetensors``: ``actor.base_network.0.weight``, ..., ``critic2.network.4.bias``). Either may hold ``state_mean`` and
+``state_std``.
 """
 
-import itertools
-import pickle
-import zipfile
+import logging
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,43 @@ from obdistill.core import artifacts
 from obdistill.core.artifacts import Arrays
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer
+from obdistill.datasets.checks import Unpacking
+from obdistill.datasets.files import expand, refuse_pointer
 from obdistill.datasets.transitions import Dataset
+from obdistill.near_experts import torch_files
 from obdistill.near_experts.near_expert import NearExpert, assemble
 from obdistill.near_experts.networks import from_layers, linear_layers
-from obdistill.near_experts.settings import ImportSettings, StatisticsSettings
+from obdistill.near_experts.settings import ImportSettings
 
-PREFIXES = {"actor": "actor.base_network", "critic 0": "critic1.network", "critic 1": "critic2.network"}
+
+@dataclass(frozen=True)
+class Layout:
+    """Names that an algorithm of CORL gives to its networks; the policy's mean action is tanh of the actor's."""
+
+    algorithm: str
+    actor: str
+    critics: tuple[str, str]
+
+
+LAYOUTS = (
+    Layout("CQL, Cal-QL", "actor.base_network", ("critic1.network", "critic2.network")),
+    Layout("CQL of 2022", "actor.base_network.network", ("critic1.network.network", "critic2.network.network")),
+    Layout("TD3+BC", "actor.net", ("critic_1.net", "critic_2.net")),
+    Layout("IQL", "actor.net.net", ("qf.q1.net", "qf.q2.net")),
+)
+PARTS = {name.split(".")[0] for layout in LAYOUTS for name in (layout.actor, *layout.critics)}
+CONTAINERS = ("state_dict", "model_state_dict", "model", "agent")  # what some put around the state dicts
 STATISTICS = ("state_mean", "state_std")
+log = logging.getLogger(__name__)
 
 
-class _Scalar:
-    """Stands in for a module that CORL pickles whole, the log of an entropy weight; its content is not used."""
+def input_files(settings: ImportSettings) -> dict[str, Path]:
+    """Return the files that an import reads, by role; ``~`` is the home folder."""
+    files = {"checkpoint": expand(settings.checkpoint)}
+    return files | ({"statistics": expand(settings.statistics.file)} if settings.statistics else {})
 
 
-def import_near_expert(dataset: Dataset, settings: ImportSettings) -> NearExpert:
+def import_near_expert(dataset: Dataset, settings: ImportSettings) -> tuple[NearExpert, str]:
     """Read a CORL checkpoint.
 
     Parameters
@@ -43,98 +67,127 @@ def import_near_expert(dataset: Dataset, settings: ImportSettings) -> NearExpert
 
     Returns
     -------
-    NearExpert
+    near_expert : NearExpert
         The policy and both critics.
+    statistics : str
+        Where the state statistics are from: a file's name, or ``dataset``.
 
     Raises
     ------
     UserError
         If a file is missing, damaged, would run code, or does not fit the dataset.
     """
-    path = Path(settings.checkpoint)
+    path = input_files(settings)["checkpoint"]
     weights = read_weights(path)
     bounds = dataset.normalizer
     if not ((bounds.action_low == -1).all() and (bounds.action_high == 1).all()):
         raise UserError(f"{path}: CORL's actions lie in [-1, 1]; those of {dataset.task.env_id} have other bounds")
-    mean, std = _statistics(settings.statistics, weights, dataset)
-    actor, *critics = [from_layers(_layers(weights, name, path), f"{path}: {name}") for name in PREFIXES]
+    layout = _layout(weights, path)
+    mean, std, source = _statistics(settings, weights, dataset, path)
+    actor, *critics = [
+        from_layers(_layers(weights, prefix, path), f"{path}: {name}")
+        for name, prefix in zip(("actor", "critic 0", "critic 1"), (layout.actor, *layout.critics), strict=True)
+    ]
     normalizer = Normalizer(mean, std, bounds.action_low, bounds.action_high)
     near_expert = assemble(dataset.task, normalizer, actor, critics, path)
-    _fold_log_std(near_expert, weights)
-    return near_expert
+    _fold_log_std(near_expert, weights, path)
+    log.info("%s: weights of %s, state statistics of %s", path, layout.algorithm, source)
+    return near_expert, source
 
 
 def read_weights(path: Path) -> Arrays:
-    """Read the arrays of a checkpoint by dotted name.
+    """Read the arrays of a checkpoint by dotted name: those of the networks, and state statistics.
 
     Raises
     ------
     UserError
-        If the file is missing or damaged, or holds anything but tensors and plain values.
+        If the file is missing or damaged, holds anything but tensors and plain values, or none of the networks.
     """
-    if path.suffix == ".npz":
-        return artifacts.load_arrays(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file; a checkpoint (.pt or .npz) is needed")
-    artifacts.check_unpacked_size(path)
-    try:
-        with torch.serialization.safe_globals([(_Scalar, "__main__.Scalar")]):
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = " ".join(str(error).partition("WeightsUnpickler error:")[2].split())[:160]
-        raise UserError(f"{path}: refused: holds more than tensors and plain values ({reason})") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: is no readable PyTorch checkpoint ({' '.join(str(error).split())[:160]})") from None
+        raise UserError(f"{path}: no such file; a checkpoint (.pt, .npz or .safetensors) is needed")
+    refuse_pointer(path)
+    is_plain = path.suffix in (".npz", ".safetensors")
+    content = artifacts.load_arrays(path) if is_plain else torch_files.load(path)
+    unpacking = Unpacking(str(path), path.stat().st_size)
     arrays: Arrays = {}
-    for part in ("actor", "critic1", "critic2"):
-        if not isinstance(content, dict) or not isinstance(content.get(part), dict):
-            raise UserError(f"{path}: lacks the state dict {part!r} of a CORL checkpoint")
-        tensors = {name: tensor for name, tensor in content[part].items() if isinstance(tensor, torch.Tensor)}
-        arrays |= {f"{part}.{name}": tensor.numpy() for name, tensor in tensors.items()}
+    for full_name, value in torch_files.named_values(content, path):
+        container, _, rest = full_name.partition(".")
+        name = rest if container in CONTAINERS else full_name
+        # state dicts may hold other things than arrays, such as flags
+        of_network = name.split(".")[0] in PARTS and isinstance(value, torch.Tensor | np.ndarray)
+        if of_network or name in STATISTICS:
+            if name in arrays:
+                raise UserError(f"{path}: holds {name} twice")
+            arrays[name] = torch_files.as_array(value, f"{path}: {name}", unpacking)
+    if not any(name not in STATISTICS for name in arrays):
+        raise UserError(f"{path}: {_not_known(content if isinstance(content, dict) else {})}")
     return arrays
 
 
-def _layers(weights: Arrays, name: str, path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Take a network's linear layers: numbers 0, 2, 4, ..., as the ReLUs between them count."""
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    for number in itertools.count(0, 2):
-        keys = [f"{PREFIXES[name]}.{number}.{part}" for part in ("weight", "bias")]
-        if keys[0] not in weights and found:
-            break
-        for key in keys:
-            if key not in weights:
-                raise UserError(f"{path}: lacks {key!r}; a checkpoint of CORL's CQL or Cal-QL is needed")
-        found.append((weights[keys[0]], weights[keys[1]]))
-    return found
+def _layout(weights: Arrays, path: Path) -> Layout:
+    """Find out which algorithm's networks these are, by the actor's names."""
+    for layout in LAYOUTS:
+        if any(re.match(rf"{re.escape(layout.actor)}\.\d", name) for name in weights):
+            return layout
+    raise UserError(f"{path}: {_not_known(weights)}")
 
 
-def _fold_log_std(near_expert: NearExpert, weights: Arrays) -> None:
+def _not_known(names: dict[Any, Any]) -> str:
+    algorithms = ", ".join(layout.algorithm for layout in LAYOUTS)
+    found = ", ".join(map(str, names)) or "nothing"
+    actors = ", ".join(f"{layout.actor}.0.weight" for layout in LAYOUTS)
+    return f"holds no actor of CORL's {algorithms} (such as {actors}); it has: {found:.200}"
+
+
+def _layers(weights: Arrays, prefix: str, path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Take a network's linear layers: every second of its modules, or every third if it was trained with dropout."""
+    pattern = re.compile(rf"{re.escape(prefix)}\.(\d+)\.(weight|bias)")
+    numbers = sorted({int(match[1]) for match in map(pattern.fullmatch, weights) if match})
+    step = numbers[1] - numbers[0] if len(numbers) > 1 else 2
+    for key in (f"{prefix}.{number}.{part}" for number in numbers or [0] for part in ("weight", "bias")):
+        if key not in weights:
+            raise UserError(f"{path}: lacks {key!r}; it has: {', '.join(weights)!s:.200}")
+    if step not in (2, 3) or numbers != list(range(0, step * len(numbers), step)):
+        raise UserError(
+            f"{path}: the linear layers of {prefix} are its modules {', '.join(map(str, numbers))!s:.80}; 0, 2, 4, ... "
+            "with a ReLU after each are needed (or 0, 3, 6, ... with dropout)"
+        )
+    return [(weights[f"{prefix}.{number}.weight"], weights[f"{prefix}.{number}.bias"]) for number in numbers]
+
+
+def _fold_log_std(near_expert: NearExpert, weights: Arrays, path: Path) -> None:
     """Put CORL's trained scale and offset of the log standard deviation into the actor's last layer."""
     last, rows = linear_layers(near_expert.actor)[-1], slice(near_expert.action_dim, None)
+    numbers = {}
+    for part in ("multiplier", "offset"):
+        key = f"actor.log_std_{part}.constant"
+        value = weights.get(key, np.float32(part == "multiplier"))
+        if value.size != 1 or not np.isfinite(value).all():
+            raise UserError(f"{path}: {key} has the shape {value.shape}; one finite number is needed")
+        numbers[part] = value.item()
     with torch.no_grad():
-        if (scale := weights.get("actor.log_std_multiplier.constant")) is not None:
-            last.weight[rows] *= float(scale)
-            last.bias[rows] *= float(scale)
-        if (offset := weights.get("actor.log_std_offset.constant")) is not None:
-            last.bias[rows] += float(offset)
+        last.weight[rows] *= numbers["multiplier"]
+        last.bias[rows] *= numbers["multiplier"]
+        last.bias[rows] += numbers["offset"]
 
 
 def _statistics(
-    settings: StatisticsSettings | None, weights: Arrays, dataset: Dataset
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return state mean and standard deviation, from the first place that has them."""
-    if settings is None:
-        source, found = "the checkpoint", {name: weights[name] for name in STATISTICS if name in weights}
+    settings: ImportSettings, weights: Arrays, dataset: Dataset, checkpoint: Path
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return state mean, standard deviation and their source: the first place that has them."""
+    given = settings.statistics
+    if given is None:
+        source, found = str(checkpoint), {name: weights[name] for name in STATISTICS if name in weights}
         if not found:
-            return dataset.normalizer.state_mean, dataset.normalizer.state_std
+            return dataset.normalizer.state_mean, dataset.normalizer.state_std, "dataset"
     else:
-        path = Path(settings.file)
+        path = input_files(settings)["statistics"]
         content: Any = artifacts.load_arrays(path) if path.suffix == ".npz" else artifacts.read_json(path)
-        if settings.key is not None:
-            if settings.key not in content or not isinstance(content[settings.key], dict):
-                raise UserError(f"{path}: has no entry {settings.key!r}; it has {', '.join(sorted(content))[:200]}")
-            content = content[settings.key]
-        source, found = settings.file, {name: content[name] for name in STATISTICS if name in content}
+        if given.key is not None:
+            if given.key not in content or not isinstance(content[given.key], dict):
+                raise UserError(f"{path}: has no entry {given.key!r}; it has {', '.join(sorted(content))[:200]}")
+            content = content[given.key]
+        source, found = given.file, {name: content[name] for name in STATISTICS if name in content}
     state_dim = dataset.transitions.observations.shape[1]
     arrays = []
     for name in STATISTICS:
@@ -149,4 +202,4 @@ def _statistics(
         if name == "state_std" and (array < 0).any():
             raise UserError(f"{source}: {name} has a negative number; standard deviations are needed")
         arrays.append(array)
-    return arrays[0], arrays[1]
+    return arrays[0], arrays[1], Path(source).name

@@ -91,10 +91,10 @@ class ImportSettings(Settings):
 
     algorithm: Literal["import"] = Field(description="kind of the near-expert: a checkpoint of CORL")
     checkpoint: str = Field(
-        description="path of a CORL checkpoint (.pt), or of the same weights as plain arrays (.npz)"
+        description="path of a CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or its weights (.npz, .safetensors)"
     )
     statistics: StatisticsSettings | None = Field(
-        None, description="state statistics of its training; null: those in the .npz, else those of the dataset"
+        None, description="state statistics of its training; null: those in the checkpoint, else those of the dataset"
     )
 
 

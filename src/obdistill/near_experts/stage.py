@@ -10,7 +10,7 @@ from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
-from obdistill.near_experts.corl import import_near_expert
+from obdistill.near_experts.corl import import_near_expert, input_files
 from obdistill.near_experts.iql import Iql
 from obdistill.near_experts.near_expert import NearExpert, write_near_expert
 from obdistill.near_experts.networks import scale_output
@@ -57,12 +57,11 @@ def make_near_expert(
     read = artifacts.inputs(dataset=dataset_path)
     checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
-    transitions = 0
+    transitions, statistics = 0, "dataset"
     where = {"device": device, "threads": torch.get_num_threads()}
     if isinstance(chosen, ImportSettings):
-        near_expert = import_near_expert(dataset, chosen)
-        read |= artifacts.inputs(checkpoint=Path(chosen.checkpoint))
-        read |= artifacts.inputs(statistics=Path(chosen.statistics.file)) if chosen.statistics else {}
+        near_expert, statistics = import_near_expert(dataset, chosen)
+        read |= artifacts.inputs(**input_files(chosen))
     else:
         identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": artifacts.versions()}
         checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
@@ -76,6 +75,7 @@ def make_near_expert(
             "settings": chosen.model_dump(mode="json"),
             "transitions": transitions,
             "inputs": read,
+            "statistics": statistics,
             **where,
             "training": {"seconds": clock.seconds(), "last_step": report},
         },

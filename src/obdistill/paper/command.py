@@ -1,48 +1,71 @@
-"""The commands ``obd table``, ``obd figure`` and ``obd summary``."""
+"""The commands of this stage. Each imports what it runs when it runs: matplotlib and pandas take long to start."""
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
 from obdistill.core.command import FILE, out_option, stage
-from obdistill.paper.settings import FigureName, FigureSettings, TableName, TableSettings
+from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS
+from obdistill.paper.settings import FigureSettings, TableSettings
 
-TABLE = click.Choice(get_args(TableName))
-FIGURE = click.Choice(get_args(FigureName))
+table_option = click.option(
+    "--name", type=click.Choice(list(TABLE_SELECTIONS)), default="table_1", show_default=True, help="Which table."
+)
+figure_option = click.option(
+    "--name", type=click.Choice(list(FIGURE_SELECTIONS)), default="figure_1", show_default=True, help="Which figure."
+)
+
+
+@stage("gather", computes=False)
+@out_option(".npz", "Table of all returns to write (.npz).")
+@click.argument("returns", type=FILE, nargs=-1, required=True)
+def gather(returns: tuple[Path, ...], out: Path) -> None:
+    """Check that files of RETURNS belong together, and bring them into one table."""
+    from obdistill.paper.gather import gather
+
+    gather(returns, out)
 
 
 @stage("table", TableSettings, computes=False)
-@click.option(
-    "--name", type=click.Choice(get_args(TableName)), default="table_1", show_default=True, help="Which table."
-)
+@table_option
 @out_option(".csv", "csv to write; .md, .html and .tex go beside it.")
 @click.argument("files", type=FILE, nargs=-1, required=True)
 def table(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
-    """Make a table of the paper from FILES of returns, or table_4 from FILES of costs."""
-    from obdistill.paper.tables.score_tables import make_table
+    """Make a table of the paper from FILES: the gathered returns, or those of costs for table_4."""
+    from obdistill.paper.tables.make import make_table
 
     make_table(name, files, out, settings)
 
 
-@stage("figure", FigureSettings, computes=False)
-@click.option(
-    "--name", type=click.Choice(get_args(FigureName)), default="figure_1", show_default=True, help="Which figure."
-)
-@out_option(".png", "png to write; .pdf and .json go beside it.")
+@stage("figure-data", FigureSettings, computes=False)
+@figure_option
+@out_option(".csv", "csv to write.")
 @click.argument("files", type=FILE, nargs=-1, required=True)
-def figure(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
-    """Make a figure of the paper from FILES of returns, or figure_2 from FILES of synsets."""
-    from obdistill.paper.figures.figures import make_figure
+def figure_data(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
+    """Compute what a figure is drawn from, from FILES: the gathered returns, or synsets for figure_2."""
+    from obdistill.paper.figure_data.make import make_figure_data
 
-    make_figure(name, files, out, settings)
+    make_figure_data(name, files, out, settings)
 
 
-@stage("summary", TableSettings, computes=False)
-@out_option(".csv", "csv of learning curves; metrics.json goes beside it.")
-@click.argument("returns", type=FILE, nargs=-1, required=True)
-def summary(returns: tuple[Path, ...], out: Path, settings: TableSettings) -> None:
-    """Write mean scores and learning curves from files of RETURNS, for programs."""
+@stage("figure", FigureSettings, computes=False)
+@figure_option
+@out_option(".png", "png to write; .pdf and .json go beside it.")
+@click.argument("data", type=FILE)
+def figure(name: str, data: Path, out: Path, settings: FigureSettings) -> None:
+    """Draw a figure of the paper from DATA, the csv that figure-data wrote for it."""
+    from obdistill.paper.figures.make import make_figure
+
+    make_figure(name, data, out, settings)
+
+
+@stage("summary", computes=False)
+@click.option("--table", type=FILE, required=True, help="csv of table_1.")
+@click.option("--curves", type=FILE, required=True, help="csv that figure_1 is drawn from.")
+@click.option("--tests", type=FILE, required=True, help="csv of the table variance.")
+@out_option(".csv", "csv of learning curves; metrics.json and findings.json go beside it.")
+def summary(table: Path, curves: Path, tests: Path, out: Path) -> None:
+    """Write mean scores, learning curves and findings, for programs and for the report."""
     from obdistill.paper.summary import make_summary
 
-    make_summary(returns, out, settings)
+    make_summary(table, curves, tests, out)

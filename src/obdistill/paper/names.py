@@ -1,51 +1,15 @@
-"""Names, order and colors of everything that tables and figures show: one place, so that they agree everywhere."""
+"""Names and order of everything that tables and figures show: one place, so that they agree everywhere."""
 
-import functools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from obdistill.core import variants
-from obdistill.paper.statistics.intervals import COUNTED
+from obdistill.core.methods import DEFAULT, METHODS
 
+Row = tuple[str, str]  # method and variant: a row of a table, a curve of a figure
 
-@dataclass(frozen=True)
-class Look:
-    """How a method is shown.
-
-    Attributes
-    ----------
-    label : str
-        Name in tables and legends.
-    color : str
-        Color of the Okabe-Ito palette (distinct under the common color-vision deficiencies), or gray for baselines.
-    marker : str
-        Matplotlib marker of a learning curve: a second cue beside the color. Empty for reference lines.
-    line : str or tuple
-        Matplotlib line style.
-    synset : bool
-        Whether the policies were trained on a synset (otherwise: on the whole dataset).
-    """
-
-    label: str
-    color: str
-    marker: str
-    line: str | tuple[float, tuple[float, ...]]
-    synset: bool
-
-
-# in the order of table rows and legends
-METHODS = {
-    "random": Look("Random", "#767676", "", (0, (1, 1.2)), True),
-    "dbc": Look("DBC", "#E69F00", "s", "-", True),
-    "pbc": Look("PBC", "#0072B2", "^", "-", True),
-    "av_pbc": Look("Av-PBC", "#D55E00", "o", "-", True),
-    "bc_whole": Look("BC (whole)", "#009E73", "", (0, (4, 1.5)), False),
-    "near_expert": Look("OffRL (whole)", "#000000", "", (0, (6, 1.5, 1.2, 1.5)), False),
-}
 # in the order of table rows; other protocols come after them, by their own names
 PROTOCOLS = {
     "standard": "Standard",
@@ -53,51 +17,49 @@ PROTOCOLS = {
     "residual": "Residual MLP",
     **{"adam": "Adam", "adamw": "AdamW", "sgdm": "SGD with momentum"},
 }
-COSTS = {
-    f"{data}_{quantity}": f"{label}: {quantity.removeprefix('n_')}"
-    for data, label in (("whole_data", "Whole data"), ("synset", "Synset"))
-    for quantity in ("size", "steps", "seconds", "megabytes")
-}
 ENVIRONMENTS = {"halfcheetah": "HalfCheetah", "walker2d": "Walker2d"}
 # in the order of table columns and panels; with the paper's short names, for wide tables
 QUALITIES = {"random": "R", "medium-replay": "M-R", "medium": "M", "medium-expert": "M-E", "expert": "E"}
 
 
-def look(method: str) -> Look:
-    """Return how a method is shown; a variant, such as ``pbc_paper``, has its method's color and a dashed line.
-
-    Raises
-    ------
-    UserError
-        If the method is not known here.
-    """
-    name, variant = variants.split(method, METHODS)
-    plain = METHODS[name]
-    if not variant:
-        return plain
-    return replace(plain, label=f"{plain.label} ({variant.replace('_', ' ')})", line=(0, (3, 1.2)))
+def row_label(row: Row) -> str:
+    """Return the name of a method, and in parentheses of its variant: ``PBC``, ``PBC (paper)``."""
+    method, variant = row
+    label = METHODS[method].label
+    return label if variant == DEFAULT else f"{label} ({variant.replace('_', ' ')})"
 
 
-def in_order(methods: Iterable[str]) -> list[str]:
-    """Sort methods as table rows and legends show them."""
-    return sorted(set(methods), key=functools.partial(position, "method"))
+def row_position(row: Row) -> tuple[int, bool, str]:
+    """Return the sort key of a row: methods as they are registered, the default variant first."""
+    method, variant = row
+    return list(METHODS).index(method), variant != DEFAULT, variant
 
 
-def label(column: str, value: object) -> str:
-    """Return the name of a table row: `value` of the returns' `column`, e.g. ``("method", "av_pbc")``."""
-    if column == "method":
-        return look(str(value)).label
-    return (PROTOCOLS | COSTS).get(str(value), str(value).replace("_", " "))
+def row_seed(row: Row) -> str:
+    """Return what stands for a row in the seed of a bootstrap."""
+    method, variant = row
+    return method if variant == DEFAULT else f"{method}_{variant}"
 
 
-def position(column: str, value: object) -> Any:
-    """Return the sort key of a table row or a legend entry."""
-    if column == "method":
-        name, variant = variants.split(str(value), METHODS)
-        return list(METHODS).index(name), variant
-    if column == "protocol":
-        return list(PROTOCOLS).index(str(value)) if value in PROTOCOLS else len(PROTOCOLS), value
-    return value
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Sort methods and their variants as table rows and legends show them."""
+    return sorted(set(rows), key=row_position)
+
+
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """List the methods and variants of a table in the order in which they first appear."""
+    pairs = zip(table["method"], table["variant"], strict=True)
+    return list(dict.fromkeys((str(method), str(variant)) for method, variant in pairs))
+
+
+def protocol_label(protocol: str) -> str:
+    """Return the name of a protocol."""
+    return PROTOCOLS.get(protocol, protocol.replace("_", " "))
+
+
+def protocol_position(protocol: str) -> tuple[int, str]:
+    """Return the sort key of a protocol."""
+    return list(PROTOCOLS).index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS), protocol
 
 
 def task_label(task: str) -> tuple[str, str]:
@@ -128,33 +90,24 @@ def against_paper(paper_value: float, difference: float, digits: int) -> str:
     return "" if np.isnan(paper_value) else f"{number(paper_value, digits)} ({number(difference, digits, '+')})"
 
 
-def span(values: pd.Series) -> str:
+def percent(fraction: float) -> str:
+    """Write a level, ``95 %``."""
+    return f"{100 * fraction:g} %"
+
+
+def span(values: Iterable[Any]) -> str:
     """Return the one value, or the range of values: ``5`` or ``3–5``; a dash for none."""
-    if values.empty:
+    found = sorted(set(values))
+    if not found:
         return "–"
-    low, high = values.min(), values.max()
-    return f"{low}" if low == high else f"{low}–{high}"
+    return f"{found[0]}" if len(found) == 1 else f"{found[0]}–{found[-1]}"
 
 
 def last_snapshots(count: int) -> str:
     """Name the snapshots that scores are averaged over."""
-    return "last evaluated snapshot" if count == 1 else f"last {count} evaluated snapshots (all where there are fewer)"
+    return "last evaluated snapshot" if count == 1 else f"last {count} evaluated snapshots"
 
 
-def counts(cells: pd.DataFrame, names: Iterable[str] = COUNTED) -> str:
-    """Say how many seeds, snapshots, policies and episodes (columns of `cells`) stand behind each of some cells."""
-    return " × ".join(f"{span(cells[name])} {_noun(name, cells[name].max())}" for name in names)
-
-
-def sentences(texts: Mapping[str, str]) -> list[str]:
-    """Write one sentence per text, naming all rows it is true of: ``DBC, PBC: 5 seeds × ...``."""
-    return [
-        f"{', '.join(name for name, other in texts.items() if other == text)}: {text}."
-        for text in dict.fromkeys(texts.values())
-    ]
-
-
-def _noun(plural: str, count: int) -> str:
-    if count > 1:
-        return plural
-    return plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")
+def p_value(p: float) -> str:
+    """Write a p-value; a dash for none."""
+    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else number(p, 3)

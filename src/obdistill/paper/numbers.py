@@ -12,8 +12,16 @@ AVERAGE = "average"  # over the tasks of a row
 
 
 def citation(table: int) -> str:
-    """Return the beginning of the sentence of a caption that says where the paper's numbers are from."""
-    return f"Paper: Lei et al. (NeurIPS 2024, arXiv:2410.22728), Table {table}, with the difference (ours minus paper)"
+    """Return the sentence of a note that says where the paper's numbers are from."""
+    return (
+        f"Paper: Lei, Zhang and Tao, Offline Behavior Distillation, NeurIPS 2024, arXiv:2410.22728, Table {table}; in "
+        "parentheses the difference, ours minus paper."
+    )
+
+
+def short_citation(table: int) -> str:
+    """Return the same for a caption."""
+    return f"Paper: Lei et al. (2024), Table {table} (ours minus paper)."
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from obdistill.core.settings import Settings
 
-# each is an entry of `paper.tables.score_tables.TABLES` or `paper.figures.figures.FIGURES`, in the same order
+# each has an entry in `paper.selection`, and in `paper.tables.make` or `paper.figures.make`, in the same order
 TableName = Literal["table_1", "table_2", "table_3", "table_4", "table_5", "aggregates", "variance"]
 
 

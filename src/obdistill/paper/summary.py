@@ -1,50 +1,88 @@
-"""Table 1 and Figure 1 as plain numbers for programs, e.g. ``dvc metrics show`` and ``dvc plots show``."""
+"""Table 1 and Figure 1 as plain numbers for programs (``dvc metrics show``, ``dvc plots show``), and what they show."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from obdistill.core import artifacts
-from obdistill.evaluations.returns import read_returns, select
-from obdistill.paper.figures.figures import FIGURES, arrange, seed_curve
-from obdistill.paper.settings import TableSettings
-from obdistill.paper.tables.score_tables import TABLES, summarize
+from obdistill.paper import names
+from obdistill.paper.figure_data import KIND as FIGURE_DATA
+
+CURVES = ["task", "method", "variant", "step", "mean", "low", "high", "n"]
 
 
-def metrics(table: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return the mean score by task and method, from a table in long form."""
-    rows = table[["task", "method", "mean"]].itertuples(index=False)
-    found: dict[str, dict[str, float]] = {}
-    for task, method, mean in rows:
-        found.setdefault(task, {})[method] = round(float(mean), 4)
+def metrics(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the mean score by task, method and variant, from Table 1 in long form."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for task, method, variant, mean in table[["task", "method", "variant", "mean"]].itertuples(index=False):
+        found.setdefault(task, {}).setdefault(method, {})[variant] = round(float(mean), 4)
     return found
 
 
-def make_summary(returns: Sequence[Path], out: Path, settings: TableSettings) -> None:
-    """Write the learning curves (csv with sidecar) and, beside them, ``metrics.json``: mean scores as in Table 1.
+def findings(tests: pd.DataFrame, level: float = 0.05) -> list[str]:
+    """Say in sentences which methods differ, by how much, with interval and number of seeds.
 
     Parameters
     ----------
-    returns : sequence of Path
-        Returns files.
+    tests : DataFrame
+        The table ``variance`` in long form; its rows about pairs of methods are read.
+    level : float
+        In (0, 1): a difference is called one if the Holm-corrected p of Student's t is below.
+    """
+    sentences = []
+    for task, pairs in tests[tests["other"].notna()].groupby("task", sort=False):
+        where = " ".join(names.task_label(str(task)))
+        for pair in pairs.itertuples():
+            ours, theirs = (pair.method, pair.variant), (pair.other, pair.other_variant)
+            sentences.append(f"{where}: {_finding(pair, names.row_label(ours), names.row_label(theirs), level)}")
+    return sentences
+
+
+def _finding(pair: Any, ours: str, theirs: str, level: float) -> str:
+    """Write the sentence of one pair; the one with the higher mean comes first."""
+    mean, low, high = pair.mean, pair.low, pair.high
+    if mean < 0:
+        ours, theirs, mean, low, high = theirs, ours, -mean, -high, -low
+    by, seeds = names.number(mean, 1), f"n = {pair.seeds} {'seed' if pair.seeds == 1 else 'seeds'}"
+    p = pair.p_student_t_holm
+    if np.isnan(p):
+        return f"{ours} scores {by} more than {theirs} ({seeds}: no interval, no test)."
+    about = f"{names.interval(low, high, 1)}, {seeds}, p = {names.p_value(p)}"
+    if p < level:
+        return f"{ours} scores {by} more than {theirs} ({about})."
+    return f"{ours} and {theirs} are not shown to differ: {by} ({about})."
+
+
+def make_summary(table_1: Path, figure_1: Path, tests: Path, out: Path) -> None:
+    """Write the learning curves (csv with sidecar) and, beside them, ``metrics.json`` and ``findings.json``.
+
+    Parameters
+    ----------
+    table_1, tests : Path
+        The csv files of ``table_1`` and ``variance``.
+    figure_1 : Path
+        The csv that Figure 1 is drawn from.
     out : Path
-        The csv to write: task, method, step; mean, low, high over n seeds.
-    settings : TableSettings
-        Snapshots that a mean score is over, level of the intervals, synset size.
+        The csv to write: task, method, variant, step; mean, low, high over n seeds.
 
     Raises
     ------
     UserError
-        If the files do not fit together.
+        If a file is missing or of another kind.
     """
-    episodes, inputs = read_returns(returns)
-    cells = arrange(FIGURES["figure_1"], select(episodes, FIGURES["figure_1"], settings.size))
-    curves = {
-        (task, method): seed_curve(cell, settings.confidence)
-        for task, of_task in cells.items()
-        for method, cell in of_task.items()
+    scores, scores_facts = artifacts.read_table(table_1, "table")
+    curves, curves_facts = artifacts.read_table(figure_1, FIGURE_DATA)
+    pairs, pairs_facts = artifacts.read_table(tests, "table")
+    facts = {table_1: scores_facts, figure_1: curves_facts, tests: pairs_facts}
+    inputs = [{"file": str(path), "sha256": metadata["sha256"]} for path, metadata in facts.items()]
+    confidence = names.percent(pairs_facts["settings"]["confidence"])
+    said = {
+        "findings": findings(pairs),
+        "note": f"Differences are paired by seed, policy and episode; in brackets {confidence} Student-t intervals "
+        "over seeds; p of Student's t, Holm-corrected over a task's pairs; below 0.05 methods are called different.",
     }
-    table = pd.concat(curves, names=["task", "method", "step"]).reset_index()
-    artifacts.write_json(out.with_name("metrics.json"), metrics(summarize(TABLES["table_1"], episodes, settings)))
-    artifacts.write_artifact(out, table, {"kind": "curves", "settings": settings.model_dump(), "inputs": inputs})
+    artifacts.write_json(out.with_name("metrics.json"), metrics(scores))
+    artifacts.write_json(out.with_name("findings.json"), said)
+    artifacts.write_artifact(out, curves[CURVES], {"kind": "curves", "inputs": inputs})

@@ -23,13 +23,14 @@ import numpy as np
 import pandas as pd
 
 from obdistill.core.errors import UserError
-from obdistill.paper.statistics import intervals as statistics
+from obdistill.paper.names import Row
+from obdistill.paper.statistics import intervals
 
 COUNTS = {"seeds": "seed", "policies": "policy", "episodes": "episode"}
 LEVELS = tuple(COUNTS.values())
 PARTS = ("variance", "low", "high", "share", "bound")
 COLUMNS = (
-    *("task", "method", "other", "mean", "low", "high", *COUNTS),
+    *("task", "method", "variant", "other", "other_variant", "mean", "low", "high", *COUNTS),
     *(f"{level}_{part}" for level in LEVELS for part in PARTS),
     *("likelihood_ratio", "p_likelihood_ratio", "p_likelihood_ratio_holm", "p_student_t", "p_student_t_holm"),
     *("seeds_needed", "seeds_needed_at_least"),
@@ -79,7 +80,7 @@ def balanced(cell: pd.DataFrame) -> pd.Series:
             f"{where}: policy_seed {owners.index[owners > 1][0]} stands for several seeds, and their variances cannot "
             "be told apart then; evaluate each synset with its own --seed"
         )
-    scores = cell.groupby(statistics.UNITS["episodes"])["score"].mean()
+    scores = cell.groupby(intervals.UNITS["episodes"])["score"].mean()
     if len(scores) != np.prod([len(level) for level in scores.index.remove_unused_levels().levels]):
         raise UserError(f"{where}: has unequal numbers of policies or episodes; as many are needed for each seed")
     return scores
@@ -189,11 +190,10 @@ def false_positive_rate(n_seeds: int, level: float = 0.05) -> float:
 
 def holm(p_values: np.ndarray) -> np.ndarray:
     """Adjust p-values for their number (Holm, 1979); NaN ones are no tests and stay."""
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted, tests = p_values.copy(), ~np.isnan(p_values)
-    if tests.any():
-        adjusted[tests] = multipletests(p_values[tests], method="holm")[1]
+    adjusted, tests = p_values.copy(), np.flatnonzero(~np.isnan(p_values))
+    ranked = tests[np.argsort(p_values[tests])]
+    steps = p_values[ranked] * np.arange(len(ranked), 0, -1)
+    adjusted[ranked] = np.minimum(np.maximum.accumulate(steps), 1)
     return adjusted
 
 
@@ -228,14 +228,14 @@ def seeds_needed(variance: float, difference: float, confidence: float = 0.95) -
 
 
 def decompose(
-    cells: Mapping[str, Mapping[str, pd.DataFrame]], confidence: float = 0.95, difference: float = 5.0
+    cells: Mapping[str, Mapping[Row, pd.DataFrame]], confidence: float = 0.95, difference: float = 5.0
 ) -> pd.DataFrame:
     """Split the variance of each method's scores on each task, and test each pair of methods.
 
     Parameters
     ----------
     cells : mapping
-        Task -> method -> episodes of the snapshots that are averaged.
+        Task -> (method, variant) -> episodes of the snapshots that are averaged.
     confidence : float
         In (0, 1), of all intervals.
     difference : float
@@ -244,7 +244,8 @@ def decompose(
     Returns
     -------
     DataFrame
-        One row per task and method, and one per task and pair (`other` is set; it is about method minus other).
+        One row per task, method and variant, and one per task and pair (`other` and `other_variant` are set; it is
+        about the first minus the other).
         mean with its Student-t interval low, high over seeds; seeds, policies and episodes; for each level its
         variance, interval, share of the three and whether it is at its bound; for pairs the tests, also Holm-adjusted
         over the pairs of a task, and the seeds needed to find `difference`, with as many policies and episodes as here
@@ -252,16 +253,16 @@ def decompose(
     """
     rows = []
     for task, of_task in cells.items():
-        scores = {method: balanced(cell) for method, cell in of_task.items()}
+        scores = {row: balanced(cell) for row, cell in of_task.items()}
         tests = []
-        for method, ours in scores.items():
-            rows.append({"task": task, "method": method, **_describe(cube(ours), confidence)})
-        for other, method in itertools.combinations(scores, 2):
-            differences = paired_differences(scores[method], scores[other])
+        for (method, variant), ours in scores.items():
+            rows.append({"task": task, "method": method, "variant": variant, **_describe(cube(ours), confidence)})
+        for other, ours_name in itertools.combinations(scores, 2):
+            differences = paired_differences(scores[ours_name], scores[other])
             if len(differences):
                 shared = cube(differences)
-                row = {"task": task, "method": method, "other": other} | _describe(shared, confidence)
-                row |= mean_test(shared)._asdict()
+                pair = dict(zip(("method", "variant", "other", "other_variant"), (*ours_name, *other), strict=True))
+                row = {"task": task} | pair | _describe(shared, confidence) | mean_test(shared)._asdict()
                 of_means = np.var(shared.mean((1, 2)), ddof=1) if len(shared) > 1 else np.nan
                 row["seeds_needed"] = seeds_needed(of_means, difference, confidence)
                 row["seeds_needed_at_least"] = seeds_needed(row["seed_variance"], difference, confidence)
@@ -274,7 +275,7 @@ def decompose(
 
 
 def _describe(scores: np.ndarray, confidence: float) -> dict[str, Any]:
-    mean, low, high, _ = statistics.student_t_interval([scores.mean((1, 2))], confidence)
+    mean, low, high, _ = intervals.student_t_interval([scores.mean((1, 2))], confidence)
     row = {"mean": mean, "low": low, "high": high} | dict(zip(COUNTS, scores.shape, strict=True))
     found = components(scores, confidence)
     total = found.variance.sum()

@@ -1,1 +1,1 @@
-"""Tables."""
+"""Tables: from the gathered returns to csv, Markdown, HTML and LaTeX."""

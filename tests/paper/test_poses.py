@@ -1,5 +1,7 @@
 """What figure 2 draws: outlines of MuJoCo's bodies, one environment step, the choice of pairs."""
 
+import json
+
 import mujoco
 import numpy as np
 import pytest
@@ -7,9 +9,19 @@ import pytest
 from helpers.synsets import made_synset, write_made_synset
 from obdistill.core import environments
 from obdistill.core.errors import UserError
-from obdistill.paper.figures import figures, rendering
-from obdistill.paper.figures.figures import FigureSettings
-from obdistill.paper.figures.rendering import example, outlines, read_examples, scene, spread_out
+from obdistill.paper.figure_data import poses
+from obdistill.paper.figure_data.make import make_figure_data
+from obdistill.paper.figure_data.poses import (
+    example,
+    outlines,
+    outlines_table,
+    read_examples,
+    scene,
+    spread_out,
+)
+from obdistill.paper.figures.make import make_figure
+from obdistill.paper.figures.poses import distilled_pairs
+from obdistill.paper.settings import FigureSettings
 
 SIDE, ABOVE = 1, 2
 MODEL = """
@@ -24,7 +36,7 @@ MODEL = """
 
 
 def pose(observation, action, env_id="HalfCheetah-v5", along=SIDE):
-    env, skipped = rendering._environment(env_id)
+    env, skipped = poses._environment(env_id)
     return scene(env, skipped, along, np.asarray(observation), np.asarray(action))
 
 
@@ -77,7 +89,7 @@ def test_the_next_state_is_one_step_of_the_environment():
 
 def test_a_pair_looks_the_same_after_any_other():
     synset = made_synset("Walker2d-v5", "walker2d_medium")
-    env, skipped = rendering._environment("Walker2d-v5")
+    env, skipped = poses._environment("Walker2d-v5")
     states, actions = synset.observations[1], synset.actions[1]
     first, again = (scene(env, skipped, SIDE, states[i], actions[i]) for i in (0, 0))
     scene(env, skipped, SIDE, states[1] * 3, actions[1])
@@ -115,7 +127,7 @@ def test_a_simulation_that_breaks_down_is_shown_as_such():
     synset.observations[-1, 0, -1] = 1e12
     shown = example(synset, 3)
     assert [one.following for one in shown.scenes] == [[]]
-    (axes,) = figures.distilled_pairs([shown], FigureSettings()).axes
+    (axes,) = distilled_pairs(outlines_table([shown]), FigureSettings()).axes
     assert [text.get_text() for text in axes.texts] == ["unstable"]
 
 
@@ -127,7 +139,7 @@ def test_chosen_points_are_spread_out():
 
 def test_units_of_the_choice_are_the_normalized_ones(monkeypatch):
     synset, captured = made_synset(), []
-    monkeypatch.setattr(rendering, "spread_out", lambda points, count: captured.append(points) or np.array([0]))
+    monkeypatch.setattr(poses, "spread_out", lambda points, count: captured.append(points) or np.array([0]))
     example(synset, 1)
     assert np.array_equal(captured[0], synset.normalizer.states(synset.observations[-1]).numpy())
 
@@ -152,8 +164,8 @@ def test_the_figure_stands_state_over_state_and_says_what_it_shows(tmp_path):
         write_made_synset(tmp_path / "a.npz"),
         write_made_synset(tmp_path / "b.npz", env_id="Swimmer-v5", task="swimmer_medium"),
     ]
-    shown, _ = read_examples(paths, 3)
-    hopper, swimmer = figures.distilled_pairs(shown, FigureSettings()).axes
+    settings = FigureSettings(poses=3, dpi=50)
+    hopper, swimmer = distilled_pairs(outlines_table(read_examples(paths, 3)[0]), settings).axes
     assert [hopper.get_title(), swimmer.get_title()] == ["Hopper medium", "Swimmer medium"]
     assert [text.get_text() for text in hopper.get_yticklabels()] == ["state", "next"]
     for axes in (hopper, swimmer):
@@ -162,6 +174,8 @@ def test_the_figure_stands_state_over_state_and_says_what_it_shows(tmp_path):
         low, high = np.concatenate(drawn).min(0), np.concatenate(drawn).max(0)
         assert (low >= [axes.get_xlim()[0], axes.get_ylim()[0]]).all()
         assert (high <= [axes.get_xlim()[1], axes.get_ylim()[1]]).all()
-    text = figures.examples_caption(figures.FIGURES["figure_2"], shown)
+    make_figure_data("figure_2", paths, tmp_path / "data.csv", settings)
+    make_figure("figure_2", tmp_path / "data.csv", tmp_path / "figure.png", settings)
+    text = json.loads((tmp_path / "figure.json").read_text())["caption"]
     assert text.startswith("Pairs of synsets of 6 pairs (Av-PBC, seed 3, after outer step 20)")
     assert "one environment step (0.008–0.04 s)" in text

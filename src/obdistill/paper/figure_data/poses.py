@@ -4,19 +4,21 @@ The outlines of the bodies are computed from MuJoCo's kinematics and drawn as ve
 OpenGL library that a bare machine lacks, and its pixels differ from driver to driver.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
+import pandas as pd
 from gymnasium.envs.mujoco import MujocoEnv
 from scipy.spatial import ConvexHull
 
 from obdistill.core import artifacts, environments
 from obdistill.core.errors import UserError
-from obdistill.paper import names as display
+from obdistill.paper import names
+from obdistill.paper.settings import FigureSettings
 from obdistill.synsets.synset import Synset, read_pairs
 
 CIRCLE = np.stack([np.cos(angles := np.linspace(0, 2 * np.pi, 32, endpoint=False)), np.sin(angles)], 1)
@@ -93,7 +95,7 @@ def read_examples(
     Returns
     -------
     examples : list of Example
-        In the order of display.
+        In the order of names.
     inputs : list of dict
         Name and sha256 of every file shown.
 
@@ -103,8 +105,8 @@ def read_examples(
         If nothing is left, two synsets are about one task, or a state cannot be set from an observation.
     """
     by_task: dict[str, tuple[Path, Synset]] = {}
-    names = [str(path) for path in paths]
-    for path in map(Path, names):
+    given = list(paths)
+    for path in given:
         synset = read_pairs(path)
         if method not in (None, synset.method) or size not in (None, synset.actions.shape[1]):
             continue
@@ -112,10 +114,46 @@ def read_examples(
         if other != path:
             raise UserError(f"{path}: task {synset.task.name!r} is also that of {other}; give one synset per task")
     if not by_task:
-        raise UserError(f"{names[0]}: no synset in the files given has method {method} and {size} pairs")
-    tasks = sorted(by_task, key=display.task_position)
+        raise UserError(f"{given[0]}: no synset in the files given has method {method} and {size} pairs")
+    tasks = sorted(by_task, key=names.task_position)
     inputs = [{"file": str(path), "sha256": artifacts.sha256(path)} for path, _ in (by_task[task] for task in tasks)]
     return [example(by_task[task][1], pairs) for task in tasks], inputs
+
+
+def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:
+    """Put the outlines of all scenes into one table, one row per corner.
+
+    Returns
+    -------
+    DataFrame
+        task, method, variant; pair, its place in the order of choice; moment, ``state`` or ``next``; part and shade of
+        the outline; x, y in meters; upright. A pair without ``next`` broke the simulation down.
+    """
+    rows = [
+        (*about, pair, moment, part, outline.shade, x, y, example.upright)
+        for example in examples
+        for about in [(example.synset.task.name, example.synset.method, example.synset.variant)]
+        for pair, scene in enumerate(example.scenes)
+        for moment, parts in (("state", scene.state), ("next", scene.following))
+        for part, outline in enumerate(parts)
+        for x, y in outline.points.tolist()
+    ]
+    columns = ["task", "method", "variant", "pair", "moment", "part", "shade", "x", "y", "upright"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def poses(paths: Sequence[Path], settings: FigureSettings) -> tuple[pd.DataFrame, dict[str, str], list[dict[str, Any]]]:
+    """Make what figure 2 is drawn from: outlines of some pairs of each synset, facts for the caption, and inputs."""
+    examples, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
+    synsets = [example.synset for example in examples]
+    rows = dict.fromkeys((names.row_label((synset.method, synset.variant)), synset.seed) for synset in synsets)
+    facts = {
+        "method": ", ".join(f"{label}, seed {seed}" for label, seed in rows),
+        "size": names.span(synset.actions.shape[1] for synset in synsets),
+        "step": names.span(int(synset.steps[-1]) for synset in synsets),
+        "seconds": names.span(example.seconds for example in examples),
+    }
+    return outlines_table(examples), facts, inputs
 
 
 def example(synset: Synset, pairs: int) -> Example:

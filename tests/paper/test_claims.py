@@ -1,23 +1,34 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from helpers.fake_returns import write_experiment, write_returns
+from helpers.fake_returns import gather_into, read, write_experiment, write_returns
 from obdistill.core.errors import UserError
-from obdistill.evaluations.returns import read_returns
-from obdistill.paper.figures import figures
-from obdistill.paper.figures.figures import FIGURES, FigureSettings
-from obdistill.paper.tables import score_tables as tables
-from obdistill.paper.tables.score_tables import TABLES, TableSettings
+from obdistill.paper import command
+from obdistill.paper.figure_data import claims
+from obdistill.paper.figure_data.make import FIGURE_DATA, arrange, make_figure_data
+from obdistill.paper.figures.make import FIGURES, make_figure
+from obdistill.paper.settings import FigureSettings, TableSettings
+from obdistill.paper.tables.formats import markdown
+from obdistill.paper.tables.make import TABLES, summarize
 
 
 def make(name, paths, **settings):
+    """Make a table; returns its long form, the text beside it, and the lines of its Markdown."""
     settings = TableSettings(bootstrap_samples=200, **settings)
-    table = tables.summarize(TABLES[name], read_returns(paths)[0], settings)
-    text = tables.caption(TABLES[name], table, settings)
-    return table, text, tables.markdown(TABLES[name], table, text, 1).splitlines()
+    table = summarize(name, read(paths), settings)
+    described = TABLES[name].describe(table, settings)
+    lines = markdown(*TABLES[name].arrange(table, 1), described).splitlines()
+    return table, " ".join([described.caption, *described.notes]), lines
+
+
+def draw(name, paths, **settings):
+    settings = FigureSettings(**settings)
+    data = FIGURE_DATA[name].compute(arrange(name, read(paths), settings), settings)
+    return FIGURES[name].draw(data, settings)
 
 
 @pytest.fixture
@@ -47,7 +58,7 @@ def test_aggregates_over_two_tasks(two_tasks):
     assert lines[2].startswith("| DBC | 22.5 [")
     assert " – | 0.17 [" in lines[2]
     assert "over 2 tasks" in text
-    assert "DBC, PBC: n = 3 seeds." in text
+    assert {"| DBC | 3 |", "| PBC | 3 |"} <= set(lines)
 
 
 def test_one_task_and_one_seed_have_aggregates_without_intervals(tmp_path):
@@ -56,8 +67,8 @@ def test_one_task_and_one_seed_have_aggregates_without_intervals(tmp_path):
     assert list(table["value"]) == [30, 30, 30, 70]
     assert table[["low", "high"]].isna().all().all()
     assert lines[2] == "| Av-PBC | 30.0 | 30.0 | 30.0 | 70.0 |"
-    assert "over 1 task." in text
-    assert "n = 1 seed." in text
+    assert "over 1 task, " in text
+    assert "| Av-PBC | 1 |" in lines
 
 
 def test_aggregates_need_as_many_seeds_on_every_task(tmp_path):
@@ -90,7 +101,7 @@ def test_variance_table(tmp_path):
     assert needed[0] >= needed[1] >= 2
     assert make("variance", tmp_path.glob("*.csv"), difference=1.0)[0]["seeds_needed"].iloc[-1] > needed[0]
     assert "to find a true difference of 5 by Student's t, uncorrected, with a probability of 80 %" in text
-    assert "DBC, PBC: 3 seeds × 4 policies × 5 episodes." in text
+    assert {"| DBC | 3 | 4 | 5 |", "| PBC | 3 | 4 | 5 |", "| PBC − DBC | 3 | 4 | 5 |"} <= set(lines)
     assert "With 3 seeds an uncorrected likelihood-ratio p is below 0.05 by chance in up to 15 %." in text
     assert "nan" not in "".join(lines)
 
@@ -103,22 +114,25 @@ def test_the_variance_of_one_seed_alone(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["aggregates", "variance"])
-def test_commands_write_the_same_bytes_whatever_the_order_of_the_files(tmp_path, name):
+def test_commands_write_the_same_bytes_whatever_the_order_of_the_files(tmp_path, name, monkeypatch):
     tasks = ("halfcheetah_medium", "hopper_medium")
     paths = write_experiment(tmp_path / "in", tasks, n_seeds=3, steps=(500, 1000), policies=3, episodes=2)
 
     def run(folder, files):
-        out = tmp_path / folder / f"{name}.csv"
-        result = CliRunner().invoke(tables.command, ["--name", name, "--out", str(out), *map(str, files)])
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        gathered = gather_into(Path(), files)
+        result = CliRunner().invoke(command.table, ["--name", name, "--out", f"{name}.csv", str(gathered)])
         assert result.exit_code == 0, result.output
-        return [out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".md", ".tex")]
+        return [Path(name).with_suffix(suffix).read_bytes() for suffix in (".csv", ".md", ".tex")]
 
     one = run("one", paths)
     assert run("two", paths[::-1]) == one
     latex = one[2].decode()
     assert latex.isascii()
     assert latex.count("{") == latex.count("}")
-    body = [line for line in latex[latex.index(r"\midrule") :].splitlines() if line.endswith(r"\\")]
+    shown = latex[latex.index(r"\midrule") : latex.index(r"\bottomrule")]
+    body = [line for line in shown.splitlines() if line.endswith(r"\\")]
     assert len({line.count("&") for line in body}) == 1
     assert json.loads((tmp_path / f"one/{name}.json").read_text())["caption"] in one[1].decode()
 
@@ -127,9 +141,7 @@ def test_performance_profiles_by_hand(tmp_path):
     # policies' means: 1 and 2 of seed 0, 3 and 4 of seed 1
     for seed in range(2):
         write_returns(tmp_path / f"{seed}.csv", lambda step, policy, _, seed=seed: 1 + policy + 2 * seed, seed=seed)
-    episodes, _ = read_returns(tmp_path.glob("*.csv"))
-    spec = FIGURES["performance_profiles"]
-    figure = spec.draw(figures.arrange(spec, episodes), FigureSettings(bootstrap_samples=400))
+    figure = draw("performance_profiles", tmp_path.glob("*.csv"), bootstrap_samples=400)
     (line,) = figure.axes[0].lines
     at, fraction = line.get_data()
     assert np.interp([0.99, 1.5, 2.5, 3.5], at, fraction).tolist() == [1, 0.75, 0.5, 0.25]
@@ -143,11 +155,10 @@ def test_precision_says_where_nothing_is_known(tmp_path):
     paths = [write_returns(tmp_path / f"{seed}.csv", seed, method="dbc", seed=seed, policies=1) for seed in range(3)]
     rng = np.random.default_rng(0)
     paths += [write_returns(tmp_path / f"p{seed}.csv", lambda *_: rng.normal(), seed=seed) for seed in range(3)]
-    spec = FIGURES["precision"]
-    dbc, av_pbc = spec.draw(figures.arrange(spec, read_returns(paths)[0]), FigureSettings()).axes
+    dbc, av_pbc = draw("precision", paths).axes
     assert [text.get_text() for text in dbc.texts] == ["needs two or more seeds,\npolicies and episodes"]
     *lines, dot = av_pbc.lines
-    assert len(lines) == len(figures.DESIGNS)
+    assert len(lines) == len(claims.DESIGNS)
     assert all((np.diff(line.get_ydata()) < 0).all() for line in lines)
     assert list(dot.get_xdata()) == [3]
 
@@ -155,5 +166,6 @@ def test_precision_says_where_nothing_is_known(tmp_path):
 @pytest.mark.parametrize("name", ["performance_profiles", "precision"])
 def test_one_of_everything_gives_a_figure(tmp_path, name):
     path = write_returns(tmp_path / "one.csv", 5, policies=1, episodes=1)
-    figures.make_figure(name, [path], tmp_path / "f.png", FigureSettings(dpi=50))
+    make_figure_data(name, [gather_into(tmp_path, [path])], tmp_path / "data.csv", FigureSettings())
+    make_figure(name, tmp_path / "data.csv", tmp_path / "f.png", FigureSettings(dpi=50))
     assert (tmp_path / "f.pdf").is_file()

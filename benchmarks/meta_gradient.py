@@ -127,9 +127,8 @@ def compare(architecture: str, size: int, steps: int, rounds: int, threads: int)
     """Print the ratio plain / engine; one engine at a time takes turns with the plain way."""
     torch.set_num_threads(threads)
     module = plain_module(architecture)
-    print(
-        f"\n{architecture}, {threads} thread(s), {size} pairs, {steps} inner steps; seconds per run, medians of {rounds} rounds"
-    )
+    print(f"\n{architecture}, {threads} thread(s), {size} pairs, {steps} inner steps")
+    print(f"seconds per run, medians of {rounds} rounds")
     columns = ("precision", "runs", "plain", "engine", "ratio", "GFLOP/s", "products", "cosine")
     print(" ".join(f"{column:>9}" for column in columns))
     for precision, runs in itertools.product(get_args(Precision)[1:], (1, 2, 5)):

@@ -10,7 +10,7 @@ import torch
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
-from obdistill.evaluations.returns import returns_table
+from obdistill.evaluations.returns import lineage, returns_table
 from obdistill.evaluations.rollout import Trajectory, record
 from obdistill.evaluations.settings import NearExpertEvaluationSettings
 from obdistill.evaluations.stage import environment_seeds

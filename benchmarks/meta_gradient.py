@@ -89,7 +89,7 @@ def case(size: int, steps: int, runs: int, precision: Precision = "float32") -> 
         outer=OuterSettings(batch_size=BATCH, initializations=runs),
         precision=precision,
     )
-    engine = MetaGradient(settings, size, STATE, ACTION)
+    engine = MetaGradient(settings, size, (STATE, ACTION))
     initial = orthogonal_policies(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
     states = torch.randn(size, STATE, generator=generator)
     actions = torch.rand(size, ACTION, generator=generator) * 2 - 1

@@ -24,8 +24,8 @@ SETTINGS = {
     "evaluate": "evaluate",
     "cost": "evaluate",
     "table": "report",
+    "figure-data": "report",
     "figure": "report",
-    "summary": "report",
 }
 
 

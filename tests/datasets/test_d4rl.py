@@ -190,10 +190,10 @@ def test_other_flags_are_refused(tmp_path, key, value):
 
 
 def test_terminal_states_that_the_rule_loses_are_counted(tmp_path):
-    assert warned(write_file(tmp_path / "data.hdf5", ["..T", "..B", "..T", ".B", "..L"])) == [
+    assert warned(write_file(tmp_path / "data.hdf5", ["..T", "..B", "..T", ".B", "..L"]), max_steps=3) == [
         "2 of 4 terminal states are lost: timeouts is set at the same rows, and D4RL's rule drops those"
     ]
-    assert warned(write_file(tmp_path / "data.hdf5", ["..T", "..L", "..."])) == []
+    assert warned(write_file(tmp_path / "data.hdf5", ["..T", "..L", "..."]), max_steps=3) == []
 
 
 def smooth(lengths: list[int]) -> np.ndarray:
@@ -209,9 +209,31 @@ def test_episodes_that_end_unmarked_in_a_file_without_timeouts(tmp_path):
         "after 2 of 140 rows, first 39, the state jumps, and the file has no timeouts: an episode may end there"
     ]
     marked = ["." * 39 + "L", "." * 29 + "T", "." * 49 + "L", "." * 20]
-    assert warned(write_file(tmp_path / "data.hdf5", marked, observations=smooth(lengths))) == []
+    path = write_file(tmp_path / "data.hdf5", marked, observations=smooth(lengths))
+    assert not any("jumps" in warning for warning in warned(path))
     regular = write_file(tmp_path / "data.hdf5", ["." * 50] * 4, observations=smooth([50] * 4), timeouts=None)
     assert warned(regular, max_steps=50) == []
+
+
+def test_time_limits_that_are_not_the_environments(tmp_path):
+    path = write_file(tmp_path / "data.hdf5", ["...L", "....L", ".L", "..T", "."])
+    assert warned(path, max_steps=5) == ["2 of 3 timeouts come before the environment's time limit of 5 steps"]
+    regular = write_file(tmp_path / "data.hdf5", [*20 * ["....L"], "..L", "..T", ".."])  # cut once
+    assert warned(regular, max_steps=5) == []
+
+
+@pytest.mark.parametrize("name", ["truncations", "timeout", "TimeLimit.truncated", "truncated"])
+def test_time_limits_by_another_name_are_a_warning(tmp_path, name):
+    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], timeouts=None, **{name: np.zeros(7)})
+    assert warned(path) == [f"{name} is not read: time limits are in 'timeouts' in D4RL's layout"]
+
+
+def test_timeouts_that_lead_nowhere_are_not_left_out(tmp_path):
+    path = write_file(tmp_path / "data.hdf5", ["..T", "...."], timeouts=None)
+    with h5py.File(path, "a") as file:
+        file["timeouts"] = h5py.SoftLink("/nowhere")
+    with pytest.raises(UserError, match="lacks the array 'timeouts'"):
+        d4rl.read(path)
 
 
 def test_next_observations_tell_where_an_episode_ends_unmarked(tmp_path):

@@ -95,7 +95,7 @@ def test_collection(tmp_path):
         build_dataset("p", settings(source="collect", collection="mine", level="random"), tmp_path / "x.npz")
     with h5py.File(folder / "obd/pendulum/random-v0/data/main_data.hdf5", "a") as file:
         file["episode_0/rewards"][0] = 7
-    with pytest.raises(UserError, match=r"damaged: its sha256 is not the one in collection\.json"):
+    with pytest.raises(UserError, match=r"random-v0: has the sha256 \w{64}; that in collection\.json is \w{64}"):
         build_dataset("p", chosen, tmp_path / "x.npz", folder)
 
 
@@ -107,14 +107,13 @@ def test_the_metadata_of_a_collection_are_checked(tmp_path):
     assert read_dataset(tmp_path / "d.npz").task.reference_returns == (-1500, -150)
     path = tmp_path / "obd/pendulum/random-v0/data/metadata.json"
     path.write_text(path.read_text().replace("-1500", "-1400"))
-    with pytest.raises(UserError, match=r"damaged: its metadata_sha256 is not the one in collection\.json"):
+    with pytest.raises(UserError, match=r"random-v0: has the metadata_sha256 \w{64}; that in collection\.json is"):
         build_dataset("pendulum", chosen, tmp_path / "d.npz", tmp_path)
 
 
-def test_collection_cannot_lead_out_of_its_folder(tmp_path):
-    artifacts.write_json(
-        tmp_path / "collection.json", {"levels": {"random": {"dataset_id": "../../etc-v0", "sha256": ""}}}
-    )
+@pytest.mark.parametrize("facts", [{"dataset_id": "../../etc-v0", "sha256": ""}, {}, "a/b-v0", 3, None])
+def test_collection_cannot_lead_out_of_its_folder(tmp_path, facts):
+    artifacts.write_json(tmp_path / "collection.json", {"levels": {"random": facts}})
     with pytest.raises(UserError, match="is no Minari id"):
         build_dataset("p", settings(source="collect", collection="c", level="random"), tmp_path / "x.npz", tmp_path)
 

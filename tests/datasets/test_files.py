@@ -58,7 +58,7 @@ def test_home_folder_in_settings(home, monkeypatch):
         d4rl.load(D4rlSettings(source="d4rl", file="~/a.hdf5"))
     home.mkdir()
     (home / "a.hdf5").touch()
-    with pytest.raises(UserError, match=r"~/a\.hdf5: is no HDF5 file"):
+    with pytest.raises(UserError, match=f"{home}/a.hdf5: is no HDF5 file"):
         d4rl.load(D4rlSettings(source="d4rl", file="~/a.hdf5"))
     assert not Path("~").exists()
 

@@ -296,6 +296,9 @@ def test_a_checksum_is_demanded_where_there_is_one(tmp_path, folder):
         file["episode_3/rewards"][0] = 7
     with pytest.raises(UserError, match=rf"has the sha256 .*; that in collection\.json is {right}"):
         load(tmp_path)
+    artifacts.write_json(tmp_path / "collection.json", {"levels": {"a": {"dataset_id": ID, "metadata_sha256": "00"}}})
+    with pytest.raises(UserError, match=r"has the metadata_sha256 .*; that in collection\.json is 00"):
+        load(tmp_path)
 
 
 def test_a_small_file_cannot_fill_the_memory(tmp_path, folder, monkeypatch):

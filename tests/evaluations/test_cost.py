@@ -9,7 +9,7 @@ from helpers.small import make_small_dataset, write_small_inputs
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.datasets.transitions import write_dataset
-from obdistill.evaluations import cost
+from obdistill.evaluations import command, cost
 from obdistill.policies.settings import BcSettings
 from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.stage import distill
@@ -55,6 +55,6 @@ def test_a_synset_of_another_task_is_refused(tmp_path, inputs):
 
 def test_command(tmp_path, inputs):
     arguments = ["--dataset", str(inputs[0]), "--synset", str(inputs[1]), "--out", str(tmp_path / "cost.csv")]
-    result = CliRunner().invoke(cost.command, [*arguments, "--settings", SETTINGS.model_dump_json()])
+    result = CliRunner().invoke(command.cost, [*arguments, "--settings", SETTINGS.model_dump_json()])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "cost.json").is_file()

@@ -1,4 +1,4 @@
-"""The card: returns in the common form, critics held against returns that nothing cut short."""
+"""Evaluation of near-experts: returns in the common form, critics against returns that nothing cut short."""
 
 from pathlib import Path
 
@@ -72,11 +72,11 @@ def write(folder: Path, near_expert: NearExpert) -> Path:
     return path
 
 
-def test_the_card_of_a_known_policy(tmp_path, counting):
+def test_the_evaluation_of_a_known_policy(tmp_path, counting):
     path, out = write(tmp_path, constant("Counting-v0")), tmp_path / "returns.csv"
     evaluate_near_expert(path, 3, NearExpertEvaluationSettings(episodes=10, discount=0.9), out)
     table, metadata = artifacts.read_table(out, "returns")
-    assert list(table) == list(COLUMNS)
+    assert list(table.columns) == list(COLUMNS)
     assert len(table) == 10
     reward = 2 + 4 * np.tanh(0.5)
     assert np.allclose(table["return"], 20 * reward, rtol=1e-5)
@@ -87,6 +87,8 @@ def test_the_card_of_a_known_policy(tmp_path, counting):
     fixed = {"task": "counting", "method": "near_expert", "protocol": "near_expert", "size": 77, "seed": 3}
     for column, value in (fixed | {"step": 0, "policy": 0, "policy_seed": 4}).items():
         assert (table[column] == value).all(), column
+    assert metadata["near_expert"] == {"settings": {"seed": 4}}
+    assert (metadata["precision"], metadata["device"], metadata["threads"]) == ("float32", "cpu", 1)
     assert metadata["score"]["mean"] == pytest.approx(20 * reward, rel=1e-5)
     assert metadata["score"]["sd"] == pytest.approx(0, abs=1e-6)
     # every state of an episode that terminates counts: reward * mean of (1 - 0.9^left) / 0.1
@@ -159,6 +161,8 @@ def test_the_released_near_expert_scores_what_was_measured(tmp_path):
     make_near_expert(tmp_path / "dataset.npz", parse(NearExpertSettings, settings, "test"), out)
     evaluate_near_expert(out, 0, NearExpertEvaluationSettings(episodes=30), tmp_path / "returns.csv")
     metadata = artifacts.read_metadata(tmp_path / "returns.csv", "returns")
+    assert metadata["near_expert"] == {"settings": {"seed": 4}}
+    assert (metadata["precision"], metadata["device"], metadata["threads"]) == ("float32", "cpu", 1)
     assert metadata["score"]["mean"] == pytest.approx(45.9, abs=3)
     for critic in metadata["critics"].values():
         assert -120 < critic["bias"] < 0  # of returns of about 550

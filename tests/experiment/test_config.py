@@ -23,6 +23,8 @@ from obdistill.synsets.settings import DistillSettings
 
 REPOSITORY = Path(__file__).parents[2]
 
+# ten lists, each of ten times the one before
+BOMB = "a0: &a0 1\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 11))
 NAMES = ["Hopper", "hopper-medium", "hopper__medium", "1st", "../hopper", "a b", "$(touch x)", "a/b", "", "_a"]
 
 
@@ -105,14 +107,15 @@ def test_bad_names(section, name):
     ("text", "line"),
     [
         ("tasks: [", "is not YAML (expected the node content, but found '<stream end>', line 1, column 9)"),
-        ("- tasks", "holds list; a mapping of keys to values is needed"),
-        ("", "holds NoneType; a mapping"),
+        ("- tasks", "holds a list; a mapping of keys to values is needed"),
+        ("", "holds nothing; a mapping"),
         ("tasks: !!python/object/apply:os.system ['touch marker']", "is not YAML (could not determine a constructor"),
         ("seeds: [1]\nseeds: [2]\ntasks: {}", 'is not YAML (found duplicate key "seeds", line 2, column 1)'),
         ("seeds: &a [*a]", "holds a value that is not plain data (Circular reference detected)"),
         ("? [1, 2]\n: 3", "holds a value that is not plain data (keys must be str, int, float, bool or None"),
         ("seeds: !!binary aGVsbG8=", "holds a value that is not plain data (bytes b'hello')"),
         ("seeds: " + "[" * 1000, "is not YAML (maximum recursion depth exceeded"),
+        (BOMB, "holds 12345679012 values with all its aliases; at most 100000 are read"),
         ("seeds: !!int", "is not YAML (string index out of range)"),
     ],
 )

@@ -45,8 +45,9 @@ def test_jobs():
         report={"table": {"size": 16}, "figure": {"size": 16}},
     )
     assert len(jobs.synsets()) == 3 * 2 * (1 + 3)
-    assert {"task": "file", "method": "random", "size": 16, "seed": 2} in jobs.synsets()
-    assert {"task": "file", "method": "pbc", "size": 16, "seed": 2} not in jobs.synsets()
+    about = {"task": "file", "variant": "default", "size": 16, "seed": 2}
+    assert {**about, "method": "random"} in jobs.synsets()
+    assert {**about, "method": "pbc"} not in jobs.synsets()
     assert jobs.whole_data() == []
     assert jobs.counts() == {
         **{
@@ -62,39 +63,40 @@ def test_jobs():
     }
 
 
-def test_variants_are_objectives_with_other_settings():
+def test_a_variant_is_its_method_with_other_settings():
+    raw = {"steps": 7, "snapshot_every": 7, "weighting": {"form": "scaled"}}
     jobs = experiment(
-        methods=["random", "av_pbc", "av_pbc_raw", "pbc_raw"],
-        variants={"raw": {"steps": 7, "snapshot_every": 7, "weighting": {"form": "scaled"}}},
+        methods=["random", "av_pbc", "pbc"],
+        variants={"raw": {"methods": ["av_pbc", "pbc"], "distill": raw}},
         overrides=[{"methods": ["av_pbc"], "distill": {"snapshot_every": 50}}],
         seeds=[0],
     )
-    made = [job["method"] for job in jobs.synsets() if job["task"] == "paper"]
-    assert made == ["random", "av_pbc", "av_pbc_raw", "pbc_raw"]
+    made = [(job["method"], job["variant"]) for job in jobs.synsets() if job["task"] == "paper"]
+    assert made == [
+        ("random", "default"),
+        *[(method, variant) for method in ("av_pbc", "pbc") for variant in ("default", "raw")],
+    ]
     settings = {
-        name: json.loads(jobs.distill_settings(SimpleNamespace(task="paper", method=name)))
-        for name in jobs.config.methods[1:]
+        about: json.loads(jobs.distill_settings(SimpleNamespace(task="paper", method=about[0], variant=about[1])))
+        for about in made[1:]
     }
-    assert settings["av_pbc"]["snapshot_every"] == 50
-    assert settings["av_pbc"]["weighting"]["form"] == "mean_one"
-    assert settings["av_pbc_raw"]["snapshot_every"] == settings["pbc_raw"]["snapshot_every"] == 7
-    assert settings["av_pbc_raw"]["weighting"]["form"] == "scaled"
-    assert "weighting" not in settings["pbc_raw"]
-    assert jobs.needs_near_expert(SimpleNamespace(method="pbc_raw"))
+    assert settings["av_pbc", "default"]["snapshot_every"] == 50
+    assert settings["av_pbc", "default"]["weighting"]["form"] == "mean_one"
+    assert settings["av_pbc", "raw"]["snapshot_every"] == settings["pbc", "raw"]["snapshot_every"] == 7
+    assert settings["av_pbc", "raw"]["weighting"]["form"] == "scaled"
+    assert "weighting" not in settings["pbc", "raw"]
     assert [job["figure"] for job in jobs.figures()].count("recipes") == 1
     assert [job["figure"] for job in experiment().figures()].count("recipes") == 0
-    with pytest.raises(UserError, match=r"variants\.raw\.outer\.lr: unknown key"):
-        experiment(methods=["dbc_raw"], variants={"raw": {"outer": {"lr": 1}}})
 
 
 def test_figures_of_synsets_show_one_of_each_task():
     shown = {"sizes": [16, 256], "methods": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
-    table = {"table": {"size": 16}}
+    table, about = {"table": {"size": 16}}, {"variant": "default"}
     jobs = experiment(**shown, report={**table, "figure": {"size": 256}}).shown_in_figure("figure_2")
-    assert jobs == {"distill": [{"task": task, "method": "dbc", "size": 256, "seed": 5} for task in TASKS]}
+    assert jobs == {"distill": [{"task": task, **about, "method": "dbc", "size": 256, "seed": 5} for task in TASKS]}
     settings = {"figure": {"size": 16, "method": "random"}}
     jobs = experiment(**shown, report={**table, **settings}).shown_in_figure("figure_2")
-    assert jobs == {"distill": [{"task": task, "method": "random", "size": 16, "seed": 8} for task in TASKS]}
+    assert jobs == {"distill": [{"task": task, **about, "method": "random", "size": 16, "seed": 8} for task in TASKS]}
     with pytest.raises(UserError, match=r"report\.figure\.method: 'pbc': not in methods; allowed: random, dbc$"):
         experiment(**shown, report={**table, "figure": {"size": 16, "method": "pbc"}})
 
@@ -106,7 +108,7 @@ def test_a_size_study_adds_sizes_for_some_tasks_and_objectives():
         size_study={"sizes": [16, 256], "tasks": ["pa*"], "evaluate": {"episodes": 2}},
         protocols={"big": {"methods": ["av_pbc"], "evaluate": {"bc": {"architecture": "mlp_6"}}}},
     )
-    small = {"task": "paper", "method": "av_pbc", "size": 16, "seed": 0}
+    small = {"task": "paper", "method": "av_pbc", "variant": "default", "size": 16, "seed": 0}
     assert [job for job in jobs.synsets() if job["size"] == 16] == [small]
     assert [job for job in jobs.evaluations() if job["size"] == 16] == [{**small, "protocol": "standard"}]
     assert jobs.counts()["evaluate"] == 3 * 3 + 3 + 1
@@ -150,14 +152,18 @@ def test_tables_and_figures_name_what_they_show():
     assert [job["table"] for job in experiment().tables()] == ["table_1", "aggregates", "variance"]
 
 
-def test_a_table_with_nothing_to_show_is_refused(tmp_path, monkeypatch):
+def test_tables_and_figures_with_nothing_to_show_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("a.yaml").write_text(yaml.safe_dump({"tasks": TASKS, "report": {"tables": ["table_1", "table_2"]}}))
-    with pytest.raises(
-        UserError,
-        match=r"^a\.yaml: report\.tables: 'table_2' has nothing to show here; allowed: table_1, aggregates, variance$",
-    ):
+    report = {"tables": ["table_1", "table_2"], "figures": ["synset_size", "figure_1", "recipes"]}
+    Path("a.yaml").write_text(yaml.safe_dump({"tasks": TASKS, "report": report}))
+    with pytest.raises(UserError) as error:
         Experiment.load(["a.yaml"])
+    figures = "figure_1, figure_2, policy_spread, performance_profiles, precision"
+    assert str(error.value).splitlines() == [
+        "a.yaml: report.tables: 'table_2' has nothing to show here; allowed: table_1, aggregates, variance",
+        f"a.yaml: report.figures: 'synset_size' has nothing to show here; allowed: {figures}",
+        f"a.yaml: report.figures: 'recipes' has nothing to show here; allowed: {figures}",
+    ]
 
 
 def test_files_outside_the_results_are_inputs():
@@ -175,7 +181,7 @@ def test_settings_are_one_text_for_one_meaning():
     explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.2}}
     turned = {"outer": {"learning_rate": 0.2, "momentum": 0.9}}
     texts = {
-        experiment(distill=distill).distill_settings(SimpleNamespace(task="here", method="av_pbc"))
+        experiment(distill=distill).distill_settings(SimpleNamespace(task="here", method="av_pbc", variant="default"))
         for distill in ({}, explicit, turned)
     }
     assert len(texts) == 1
@@ -184,7 +190,9 @@ def test_settings_are_one_text_for_one_meaning():
 
 def test_an_objective_gets_only_the_settings_it_uses():
     settings = {
-        method: json.loads(experiment().distill_settings(SimpleNamespace(task="here", method=method)))
+        method: json.loads(
+            experiment().distill_settings(SimpleNamespace(task="here", method=method, variant="default"))
+        )
         for method in ("dbc", "pbc", "av_pbc")
     }
     assert settings["dbc"] == settings["pbc"]

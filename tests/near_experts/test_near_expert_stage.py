@@ -77,6 +77,7 @@ def test_a_policy_better_than_the_data_and_its_values(algorithm, dataset_path, t
     assert metadata["transitions"] == 800
     assert metadata["inputs"] == artifacts.inputs(dataset=dataset_path)
     assert metadata["training"]["seconds"] > 0
+    assert (metadata["device"], metadata["threads"]) == ("cpu", 1)
 
 
 @pytest.mark.parametrize("algorithm", LEARNERS)

@@ -82,6 +82,19 @@ def test_many_views_of_one_tensor_cannot_fill_the_memory(path, monkeypatch):
         corl.read_weights(path)
 
 
+@pytest.mark.parametrize("form", ["itself", "the next"])
+def test_mappings_within_mappings_end(path, form):
+    content: dict[str, object] = {}
+    inner = content
+    for _ in range(5):
+        following = content if form == "itself" else {}
+        inner |= {f"critic{number}": following for number in range(50)}
+        inner = following
+    torch.save(content, path)
+    with pytest.raises(UserError, match="refused: holds more than 100000 values"):
+        corl.read_weights(path)
+
+
 def test_packed_zeros_cannot_fill_the_memory(path, monkeypatch):
     monkeypatch.setattr(checks, "SMALLEST_LIMIT", 2**20)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

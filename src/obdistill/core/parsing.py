@@ -19,6 +19,7 @@ from obdistill.core.errors import UserError
 
 S = TypeVar("S", bound=pydantic.BaseModel)
 Keys = tuple[str | int, ...]  # of nested mappings and lists, outermost first
+MOST_VALUES = 100_000  # of a file: aliases of aliases could fill the memory
 # of data that JSON cannot hold: a set, a list as a key, an alias within itself, thousands of levels
 PLAIN_ERRORS = (TypeError, ValueError, RecursionError)
 
@@ -206,12 +207,24 @@ def load_yaml(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: is not YAML ({error})") from None
     if not isinstance(data, dict):
-        raise UserError(f"{path}: holds {type(data).__name__}; a mapping of keys to values is needed")
+        held = "nothing" if data is None else "a list" if isinstance(data, list) else "a single value"
+        raise UserError(f"{path}: holds {held}; a mapping of keys to values is needed")
+    if (size := _size(data, {})) > MOST_VALUES:
+        raise UserError(f"{path}: holds {size} values with all its aliases; at most {MOST_VALUES} are read")
     try:
         plain: dict[str, Any] = json.loads(_as_json(data))
     except PLAIN_ERRORS as error:
         raise UserError(f"{path}: holds a value that is not plain data ({error})") from None
     return plain
+
+
+def _size(data: Any, known: dict[int, int]) -> int:
+    """Count the values in nested data; what stands there by alias is counted each time, but looked at once."""
+    if id(data) not in known:
+        known[id(data)] = 1  # an alias within itself ends here; JSON refuses it
+        inner = data.values() if isinstance(data, Mapping) else data if isinstance(data, list) else ()
+        known[id(data)] += sum(_size(value, known) for value in inner)
+    return known[id(data)]
 
 
 def read_yaml(text: str) -> Any:

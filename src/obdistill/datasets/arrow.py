@@ -48,7 +48,7 @@ def episodes(data: Path, data_format: str, count: int, unpacking: Unpacking) -> 
             table = parts.to_table(columns=["observations", *PADDED])
             table.validate(full=True)
             columns = {key: _numbers(table[key], f"{folder}: {key}") for key in table.column_names}
-        except (OSError, pyarrow.ArrowException) as error:
+        except (OSError, ValueError, LookupError, pyarrow.ArrowException) as error:
             text = " ".join(str(error).split())[:200]
             raise UserError(f"{folder}: cannot be read as {data_format} ({text})") from None
         yield {key: column[:-1] if key in PADDED else column for key, column in columns.items()}

@@ -7,6 +7,7 @@ and whether the episode ended there. A state after the action is the state of th
 import contextlib
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,6 @@ def load(settings: D4rlSettings) -> Loaded:
                 f"file: {url!r}: neither a file nor a URL nor one of D4RL's sets; those are {', '.join(BUILT_IN)}"
             )
         origin = {"source": "d4rl", "file": path.name}
-        _check(path, url)
     sha256 = artifacts.sha256(path)
     if settings.sha256 not in (None, sha256):
         raise UserError(f"{url}: has the sha256 {sha256}; the setting sha256 is {settings.sha256}")
@@ -98,7 +98,7 @@ def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS, warn: Warn = lo
     UserError
         If the file is missing, damaged or malformed.
     """
-    rows = _read_rows(path)
+    rows = _read_rows(path, warn)
     observations, rewards = rows["observations"], rows["rewards"].reshape(-1)
     terminal = checks.flags(rows["terminals"].reshape(-1), f"{path}: terminals")
     if "timeouts" in rows:
@@ -122,11 +122,17 @@ def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS, warn: Warn = lo
     )
 
 
-def _read_rows(path: Path) -> dict[str, np.ndarray]:
+def _read_rows(path: Path, warn: Warn) -> dict[str, np.ndarray]:
     """Read the arrays and check that each has one row per step."""
     with hdf5.open_self_contained(path) as file:
         unpacking = Unpacking(str(path), path.stat().st_size)
-        optional = [key for key in ("timeouts", "next_observations") if key in file]
+        # not `in file`: that is false for a link that leads nowhere
+        optional = [key for key in list(file) if key in ("timeouts", "next_observations")]
+        similar = [key for key in list(file) if re.search("time.?out|time.?limit|truncat", key, re.IGNORECASE)]
+        if similar and "timeouts" not in optional:
+            warn(
+                f"{path.name}: {', '.join(similar)!s:.100} is not read: time limits are in 'timeouts' in D4RL's layout"
+            )
         rows = {
             key: hdf5.read_array(file, key, unpacking)
             for key in ("observations", "actions", "rewards", "terminals", *optional)
@@ -167,6 +173,10 @@ def _warn_of_ends(
         warn(f"after {len(unmarked)} of {len(ends)} rows, first {unmarked[0]}, {text}: an episode may end there")
     starts = np.append(np.flatnonzero(np.append(True, ends[:-1])), len(ends))
     lengths = np.diff(starts)
+    cut = (timeout & ~terminal)[starts[1:] - 1]
+    early = int((cut & (lengths < max_steps)).sum())
+    if early > 0.05 * cut.sum():  # a recording may be cut now and then
+        warn(f"{early} of {int(cut.sum())} timeouts come before the environment's time limit of {max_steps} steps")
     if longer := int((lengths > max_steps).sum()):
         warn(f"{longer} of {len(lengths)} episodes are longer than the environment's time limit of {max_steps} steps")
 

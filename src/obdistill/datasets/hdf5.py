@@ -53,7 +53,7 @@ def open_self_contained(path: Path, name: str | None = None) -> Iterator[h5py.Fi
             if outside:
                 raise UserError(f"{name}: {outside!r} refers to another file; only data inside the file are read")
             yield file
-        except (OSError, RuntimeError, KeyError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError, SystemError) as error:  # h5py passes on what HDF5 meets
             raise UserError(f"{name}: damaged HDF5 file ({_one_line(error)})") from None
 
 

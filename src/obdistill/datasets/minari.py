@@ -1,14 +1,13 @@
 """Minari datasets: any with continuous states and actions, from a local folder or downloaded by Minari."""
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,15 +44,20 @@ def load(settings: MinariSettings) -> Loaded:
         if not settings.download:
             raise UserError(f"id: {settings.id!r}: no such dataset in {root}, and the setting download is false")
         _download(root, settings.id)
-    loaded = read(root / settings.id, settings.id, settings.env_id)
-    found, wanted = loaded.origin["sha256"], settings.sha256 or _collected_sha256(root, settings.id)
-    if wanted not in (None, found):
-        where = "the setting sha256" if settings.sha256 else f"that in {COLLECTION_FILE}"
-        raise UserError(f"{root / settings.id}: has the sha256 {found}; {where} is {wanted}")
-    return dataclasses.replace(loaded, verified=wanted is not None)
+    if settings.sha256 is not None:
+        return read(root / settings.id, settings.id, settings.env_id, {"sha256": settings.sha256})
+    return read(
+        root / settings.id, settings.id, settings.env_id, _collected(root, settings.id), f"that in {COLLECTION_FILE}"
+    )
 
 
-def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
+def read(
+    folder: Path,
+    name: str,
+    env_id: str | None = None,
+    known: Mapping[str, Any] | None = None,
+    which: str = "the setting sha256",
+) -> Loaded:
     """Read the Minari dataset in a folder.
 
     An episode of T steps has T + 1 observations. Its last transition is marked `terminated` if it ended in a terminal
@@ -67,6 +71,10 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
         The dataset's id, for messages.
     env_id : str, optional
         The environment that the user has chosen; default: the one that the dataset names.
+    known : mapping, optional
+        ``sha256`` that the data files must have, and ``metadata_sha256`` of ``metadata.json``; any that is left out.
+    which : str
+        Where these are from, for the message.
 
     Raises
     ------
@@ -76,6 +84,10 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
     """
     data = folder / DATA_FOLDER
     metadata = artifacts.read_json(data / METADATA_FILE)
+    found = {"sha256": _sha256(folder), "metadata_sha256": artifacts.sha256(data / METADATA_FILE)}
+    for key, value in found.items():
+        if known and known.get(key) not in (None, value):
+            raise UserError(f"{folder}: has the {key} {value}; {which} is {known[key]!s:.64}")
     states, actions = (_bounds(metadata, f"{kind}_space", name) for kind in ("observation", "action"))
     warnings: list[str] = []
     used_env_id = environment_of(metadata, name, env_id, warnings.append)
@@ -85,13 +97,9 @@ def read(folder: Path, name: str, env_id: str | None = None) -> Loaded:
         transitions,
         used_env_id,
         reference_returns,
-        {
-            "source": "minari",
-            "id": name,
-            "sha256": _sha256(folder),
-            "metadata_sha256": artifacts.sha256(data / METADATA_FILE),
-        },
+        {"source": "minari", "id": name, **found},
         action_bounds=actions,
+        verified=bool(known),
         warnings=tuple(warnings),
     )
 
@@ -133,14 +141,13 @@ def _download(root: Path, name: str) -> None:
         raise UserError(f"id: {name!r}: not in {root}, and cannot be downloaded ({_describe(error)})") from None
 
 
-def _collected_sha256(root: Path, name: str) -> str | None:
-    """Return the checksum that ``obd collect`` has noted for a dataset, None if it has made none of that id here."""
+def _collected(root: Path, name: str) -> Mapping[str, Any] | None:
+    """Return what ``obd collect`` has noted of a dataset, None if it has made none of that id here."""
     if not (root / COLLECTION_FILE).is_file():
         return None
     levels = artifacts.read_json(root / COLLECTION_FILE).get("levels")
     facts = levels.values() if isinstance(levels, dict) else ()
-    found = (level.get("sha256") for level in facts if isinstance(level, dict) and level.get("dataset_id") == name)
-    return next(found, None)
+    return next((level for level in facts if isinstance(level, dict) and level.get("dataset_id") == name), None)
 
 
 def _bounds(metadata: dict[str, Any], key: str, name: str) -> Bounds:

@@ -78,7 +78,7 @@ def build_dataset(task_name: str, settings: DatasetSettings, out: Path, collecti
         "seconds": clock.seconds(),
     }
     write_dataset(out, dataset, metadata)
-    if not loaded.verified:
+    if not loaded.verified and "sha256" in type(chosen).model_fields:
         log.info("sha256 of the source: %s; set sha256 to it, and a damaged source is noticed", loaded.origin["sha256"])
     for warning in warnings:  # last, so that they are not overlooked
         log.warning("%s: %s", task_name, warning)

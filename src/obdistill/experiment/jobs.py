@@ -14,9 +14,8 @@ from typing import Any
 
 import pydantic
 
-from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
-from obdistill.core.parsing import load_yaml, merge, read_yaml
+from obdistill.core.parsing import Problem, Refused, load_yaml, merge, read_yaml
 from obdistill.core.sources import sources
 from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
@@ -192,6 +191,7 @@ class Experiment:
             If one has not.
         """
         report = self.config.report
+        problems = []
         for key, chosen, known, shown in (
             ("tables", report.tables, TABLE_SELECTIONS, self.shown_in_table),
             ("figures", report.figures, FIGURE_SELECTIONS, self.shown_in_figure),
@@ -199,7 +199,9 @@ class Experiment:
             for name in chosen or ():
                 if not shown(name):
                     allowed = ", ".join(other for other in known if shown(other))
-                    raise UserError(f"{source}: report.{key}: {name!r} has nothing to show here; allowed: {allowed}")
+                    problems.append(Problem(("report", key), f"{name!r} has nothing to show here; allowed: {allowed}"))
+        if problems:
+            raise Refused(source, problems)
 
     def wildcard_constraints(self) -> dict[str, str]:
         """Return what each wildcard may be, as regular expressions: the names of the configuration and nothing else."""

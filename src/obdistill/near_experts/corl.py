@@ -110,7 +110,7 @@ def read_weights(path: Path) -> Arrays:
     content = artifacts.load_arrays(path) if is_plain else torch_files.load(path)
     unpacking = Unpacking(str(path), path.stat().st_size)
     arrays: Arrays = {}
-    for full_name, value in torch_files.named_values(content):
+    for full_name, value in torch_files.named_values(content, path):
         container, _, rest = full_name.partition(".")
         name = rest if container in CONTAINERS else full_name
         # state dicts may hold other things than arrays, such as flags

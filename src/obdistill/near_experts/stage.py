@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
 from obdistill.datasets.transitions import Dataset, read_dataset
@@ -56,12 +58,13 @@ def make_near_expert(
     checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
     transitions, statistics = 0, "dataset"
+    where = {"device": device, "threads": torch.get_num_threads()}
     if isinstance(chosen, ImportSettings):
         near_expert, statistics = import_near_expert(dataset, chosen)
         read |= artifacts.inputs(**input_files(chosen))
     else:
         identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": artifacts.versions()}
-        checkpoint = Checkpoint(out, {**identity, "device": device}, checkpoint_minutes)
+        checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
         near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)
     write_near_expert(
@@ -73,7 +76,8 @@ def make_near_expert(
             "transitions": transitions,
             "inputs": read,
             "statistics": statistics,
-            "training": {"seconds": clock.seconds(), "device": device, "last_step": report},
+            **where,
+            "training": {"seconds": clock.seconds(), "last_step": report},
         },
     )
     if checkpoint is not None:

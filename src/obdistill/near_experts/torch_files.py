@@ -3,6 +3,7 @@
 import logging
 import pickle
 import zipfile
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from obdistill.datasets.checks import Unpacking
 
 WRAPPERS = {"_orig_mod", "module"}  # torch.compile and DataParallel put these into names
 DEEPEST = 5  # levels of mappings that are looked through
+MOST_VALUES = 100_000  # in all of them
 log = logging.getLogger(__name__)
 
 
@@ -45,13 +47,25 @@ def load(path: Path) -> Any:
     return content
 
 
-def named_values(content: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Go through nested mappings and give each value with its dotted name, wrappers' parts left out."""
-    for key, value in content.items() if isinstance(content, Mapping) else ():
-        if isinstance(key, str):
-            parts = (*prefix, *(part for part in key.split(".") if part not in WRAPPERS))
+def named_values(content: Any, path: Path) -> Iterator[tuple[str, Any]]:
+    """Go through nested mappings and give each value with its dotted name, wrappers' parts left out.
+
+    Raises
+    ------
+    UserError
+        If there are over 100,000: a mapping may hold another one, or itself, many times.
+    """
+    seen = 0
+    waiting: deque[tuple[tuple[str, ...], Any]] = deque([((), content)])
+    while waiting:
+        prefix, mapping = waiting.popleft()
+        for key, value in mapping.items() if isinstance(mapping, Mapping) else ():
+            seen += 1
+            if seen > MOST_VALUES:
+                raise UserError(f"{path}: refused: holds more than {MOST_VALUES} values")
+            parts = (*prefix, *(part for part in str(key).split(".") if part not in WRAPPERS))
             if isinstance(value, Mapping) and len(prefix) < DEEPEST:
-                yield from named_values(value, parts)
+                waiting.append((parts, value))
             else:
                 yield ".".join(parts), value
 

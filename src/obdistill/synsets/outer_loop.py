@@ -46,8 +46,10 @@ class MetaGradient:
     ----------
     settings : DistillSettings
         Inner loop, batch size, number of initializations, precision.
-    size, state_dim, action_dim : int
-        N, S, A.
+    size : int
+        N.
+    dims : tuple of int
+        S and A.
     dtype, device
         Of all tensors.
     """
@@ -56,8 +58,7 @@ class MetaGradient:
         self,
         settings: DistillSettings,
         size: int,
-        state_dim: int,
-        action_dim: int,
+        dims: tuple[int, int],
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -65,7 +66,6 @@ class MetaGradient:
         self.architecture, self.runs = ARCHITECTURES[inner.architecture], outer.initializations
         self.precision = resolve(settings.precision, str(device))
         shape = (self.architecture, self.runs)
-        dims = (state_dim, action_dim)
         self.unroll = Unroll(
             *shape, size, *dims, inner.steps, inner.learning_rate, inner.momentum, dtype=dtype, device=device
         )
@@ -129,7 +129,7 @@ class OuterLoop:
             weight_decay=outer.weight_decay,
         )
         dims = self.states.shape[1], self.actions.shape[1]
-        self.gradient = MetaGradient(settings, len(self.states), *dims, device=self.device)
+        self.gradient = MetaGradient(settings, len(self.states), dims, device=self.device)
         self.step = 0
         self.metrics = torch.zeros(settings.steps, len(METRICS), dtype=torch.float64, device=self.device)
         snapshots = len(settings.snapshot_steps())

@@ -73,8 +73,8 @@ class WeightSettings(Settings):
 
     form: Literal["scaled", "mean_one", "shifted"] = Field(
         "mean_one",
-        description="scaled: scale * q, as the paper (not normalized, not clipped); mean_one: max(q, 0) / its mean; "
-        "shifted: (q - min q) / its mean, which a constant added to the rewards does not change",
+        description="form of the weights: scaled is scale * q (paper), mean_one is max(q, 0) divided by its mean, "
+        "shifted is q - min q divided by its mean, which a constant added to the rewards does not change",
     )
     scale: float = Field(0.02, gt=0, description="factor of the form scaled (paper's code: 0.02)")
     critic: Literal["first", "min", "mean"] = Field(

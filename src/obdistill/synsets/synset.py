@@ -78,22 +78,13 @@ def read_pairs(path: Path) -> Synset:
     kind = artifacts.read_sidecar(path).get("kind") if path.is_file() else None
     if kind == transitions.KIND:
         dataset = transitions.read_dataset(path)
-        pairs = dataset.transitions
+        observations, actions = dataset.transitions.observations[None], dataset.transitions.actions[None]
         step = np.zeros(1, np.int64)
-        return Synset(
-            dataset.task,
-            "bc_whole",
-            DEFAULT,
-            0,
-            step,
-            pairs.observations[None],
-            pairs.actions[None],
-            dataset.normalizer,
-        )
+        return Synset(dataset.task, "bc_whole", DEFAULT, 0, step, observations, actions, dataset.normalizer)
     arrays, metadata = artifacts.read_arrays(path, KIND)
     for name, dimensions in (("steps", 1), ("observations", 3), ("actions", 3)):
         if name not in arrays or arrays[name].ndim != dimensions:
-            raise UserError(f"{path}: array {name!r} is missing or has not {dimensions} dimension(s)")
+            raise UserError(f"{path}: array {name!r} is missing or not of {dimensions} dimension(s)")
         if not np.isfinite(arrays[name]).all():
             raise UserError(f"{path}: array {name!r} is not finite")
     normalizer = Normalizer.from_arrays(arrays, path)
@@ -105,7 +96,7 @@ def read_pairs(path: Path) -> Synset:
     }
     for name, shape in shapes.items():
         if arrays[name].shape != shape or 0 in shape:
-            raise UserError(f"{path}: array {name!r} has the shape {arrays[name].shape}; {shape}, nothing 0, is needed")
+            raise UserError(f"{path}: array {name!r} has the shape {arrays[name].shape}; a non-empty {shape} is needed")
     missing = [key for key in ("method", "variant", "seed") if key not in metadata]
     if missing:
         raise UserError(f"{path}: its .json has no {missing[0]}")

@@ -145,7 +145,7 @@ def test_tables_and_figures_name_what_they_show():
         "precision",
     ]
     shown = {name: jobs.shown_in_table(name) for name in ("table_1", "table_2", "table_3", "table_4", "table_5")}
-    assert shown == {**dict.fromkeys(shown, {"gather": [{}]}), "table_4": {"cost": jobs.tasks()}}
+    assert shown == {**{name: {"gather": [{}]} for name in shown}, "table_4": {"cost": jobs.tasks()}}
     assert {rule: len(of_rule) for rule, of_rule in jobs.returns().items()} == {
         **{"evaluate": 12 + 3 + 9 + 1, "evaluate_whole_data": 3, "evaluate_near_expert": 3}
     }

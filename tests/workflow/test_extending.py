@@ -57,7 +57,7 @@ config = Config.parse({
     "tasks": {"pendulum": {"dataset": source, "near_expert": near_expert}},
     "methods": ["pbc", "density_pbc"],
     "distill": {"inner": {"architecture": "narrow"}},
-    "report": {"figures": ["score_distribution"]},
+    "report": {"figures": ["shares"]},
 }, "test")
 experiment, job = Experiment(config), SimpleNamespace(task="pendulum", method="density_pbc", variant="default")
 assert experiment.dataset_files(job) == ["t.npz"]
@@ -81,8 +81,10 @@ assert found.weights.max() < 3
 PAPER = """
 paths = [write_returns(Path(f"r/{method}.csv"), lambda *numbers: sum(numbers), method=method)
          for method in ("pbc", "density_pbc")]
-run("figure", "--name", "score_distribution", "--out", "p/figure.png", *paths)
-run("table", "--out", "p/table.csv", *paths)
+run("gather", "--out", "p/returns.npz", *paths)
+run("figure-data", "--name", "shares", "--out", "p/shares.csv", "p/returns.npz")
+run("figure", "--name", "shares", "--out", "p/figure.png", "p/shares.csv")
+run("table", "--out", "p/table.csv", "p/returns.npz")
 assert "Density-PBC" in Path("p/table.md").read_text()
 """
 

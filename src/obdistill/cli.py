@@ -1,6 +1,7 @@
 """The command line: ``obd <stage>``. A package's commands are in its command.py; this file only finds them."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -54,6 +55,7 @@ def obd() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a wrong option or a `UserError` ends it with one line and status 2."""
+    os.environ.pop("MPLBACKEND", None)  # a notebook's; matplotlib does not start with one that is not installed
     try:
         sys.exit(obd(arguments, prog_name="obd", standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from helpers import minari_files
 from helpers.minari_files import ID, make
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.core.parsing import parse
 from obdistill.datasets import download
@@ -113,7 +113,7 @@ def test_the_metadata_of_a_collection_are_checked(tmp_path):
 
 @pytest.mark.parametrize("facts", [{"dataset_id": "../../etc-v0", "sha256": ""}, {}, "a/b-v0", 3, None])
 def test_collection_cannot_lead_out_of_its_folder(tmp_path, facts):
-    artifacts.write_json(tmp_path / "collection.json", {"levels": {"random": facts}})
+    atomic.write_json(tmp_path / "collection.json", {"levels": {"random": facts}})
     with pytest.raises(UserError, match="is no Minari id"):
         build_dataset("p", settings(source="collect", collection="c", level="random"), tmp_path / "x.npz", tmp_path)
 

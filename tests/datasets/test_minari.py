@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.minari_files import EPISODES, ID, make
-from obdistill.core import artifacts
+from obdistill.core import atomic
 from obdistill.core.errors import UserError
 from obdistill.core.parsing import parse
 from obdistill.datasets import checks
@@ -290,13 +290,13 @@ def test_a_checksum_is_demanded_where_there_is_one(tmp_path, folder):
     with pytest.raises(UserError, match=f"{folder}: has the sha256 {right}; the setting sha256 is 0000"):
         load(tmp_path, sha256="0" * 64)
     levels = {"random": {"dataset_id": "other-v0", "sha256": "1" * 64}, "expert": {"dataset_id": ID, "sha256": right}}
-    artifacts.write_json(tmp_path / "collection.json", {"levels": levels})
+    atomic.write_json(tmp_path / "collection.json", {"levels": levels})
     load(tmp_path)
     with edit(folder) as file:
         file["episode_3/rewards"][0] = 7
     with pytest.raises(UserError, match=rf"has the sha256 .*; that in collection\.json is {right}"):
         load(tmp_path)
-    artifacts.write_json(tmp_path / "collection.json", {"levels": {"a": {"dataset_id": ID, "metadata_sha256": "00"}}})
+    atomic.write_json(tmp_path / "collection.json", {"levels": {"a": {"dataset_id": ID, "metadata_sha256": "00"}}})
     with pytest.raises(UserError, match=r"has the metadata_sha256 .*; that in collection\.json is 00"):
         load(tmp_path)
 

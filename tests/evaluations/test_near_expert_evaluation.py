@@ -28,6 +28,7 @@ class Counting(gymnasium.Env):
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
     action_space = gymnasium.spaces.Box(-2.0, 6.0, (1,), np.float32)
+    max_episode_steps = 20
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)

@@ -98,7 +98,7 @@ def test_bad_names(section, name):
     config = copy.deepcopy(GOOD)
     config[section][name] = next(iter(config[section].values()))
     with pytest.raises(
-        UserError, match=re.escape(f"bad.yaml: {section}.{name}: is no name; a name is lower-case words and digits")
+        UserError, match=re.escape(f"bad.yaml: {section}.{name}: is not a name; a name is lower-case words and digits")
     ):
         Config.parse(config, "bad.yaml")
 
@@ -131,7 +131,7 @@ def test_bad_files(tmp_path, monkeypatch, capsys, text, line):
     assert not Path("marker").exists()
 
 
-@pytest.mark.parametrize("before", [[], [str(REPOSITORY / "config.yaml")]], ids=["alone", "laid over another"])
+@pytest.mark.parametrize("before", [[], [str(REPOSITORY / "config.yaml")]], ids=["alone", "after another"])
 def test_a_missing_file(before, capsys):
     with pytest.raises(SystemExit):
         main(["check", *before, "nowhere.yaml"])
@@ -139,7 +139,7 @@ def test_a_missing_file(before, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "jobs"), [("config.yaml", 96), ("config/paper.yaml", 1124), ("config/paper.yaml config/fast.yaml", 1124)]
+    ("name", "jobs"), [("config.yaml", 103), ("config/paper.yaml", 1131), ("config/paper.yaml config/fast.yaml", 1131)]
 )
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
@@ -190,7 +190,7 @@ def test_costs_need_whole_data():
         Config.parse({**GOOD, "whole_data": None, "overrides": [], "cost_repeats": 5}, "bad.yaml")
 
 
-def test_protocols_are_laid_over_overrides():
+def test_protocols_win_over_overrides():
     protocols = {"big": {"methods": ["pbc"], "evaluate": {"episodes": 3, "bc": {"architecture": "mlp_6"}}}}
     overrides = [{"tasks": "own", "evaluate": {"episodes": 7, "bc": {"steps": 9}}}]
     config = Config.parse({**GOOD, "protocols": protocols, "overrides": overrides}, "good.yaml")

@@ -8,8 +8,10 @@ import pytest
 
 from obdistill.core import methods
 from obdistill.datasets.settings import DatasetSettings
+from obdistill.experiment import checks
 from obdistill.near_experts.settings import NearExpertSettings
 from obdistill.near_experts.stage import LEARNERS
+from obdistill.paper import numbers
 from obdistill.paper.figures.make import FIGURES
 from obdistill.paper.settings import FigureName, TableName
 from obdistill.paper.tables.make import TABLES
@@ -38,6 +40,10 @@ def tags(model, key):
 )
 def test_what_is_declared_is_implemented(declared, implemented):
     assert list(declared) == list(implemented)
+
+
+def test_the_column_over_all_tasks_has_one_name():
+    assert checks.AVERAGE == numbers.AVERAGE
 
 
 def test_every_source_has_a_module():

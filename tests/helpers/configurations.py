@@ -56,14 +56,14 @@ BAD = [
     ("collections.sac.env", "x", "collections.sac.env: unknown key (did you mean 'env_id'?); allowed: batch_size, "),
     ("methods", ["dbc", "sdw"], "methods[1]: \"sdw\": should be 'random', 'dbc', 'pbc' or 'av_pbc'"),
     ("methods", [], "methods: []: should have at least 1 item"),
-    ("methods", ["dbc", "dbc"], "methods: 'dbc' stands there twice"),
+    ("methods", ["dbc", "dbc"], "methods: 'dbc' is listed twice"),
     ("sizes", [0], "sizes[0]: 0: should be greater than or equal to 1"),
     ("sizes", 256, "sizes: 256: should be a list"),
-    ("seeds", [0, 1, 0], "seeds: 0 stands there twice"),
+    ("seeds", [0, 1, 0], "seeds: 0 is listed twice"),
     ("seeds", [0.5], "seeds[0]: 0.5: should be an integer"),
     ("seeds", ["0"], 'seeds[0]: "0": should be an integer'),
     ("seeds", [True], "seeds[0]: true: should be an integer"),
-    ("random_seeds", [2, 2], "random_seeds: 2 stands there twice"),
+    ("random_seeds", [2, 2], "random_seeds: 2 is listed twice"),
     ("random_seeds", [-1], "random_seeds[0]: -1: should be greater than or equal to 0"),
     ("distill.step", 5, "distill.step: unknown key (did you mean 'steps'?); allowed: inner, outer, "),
     ("distill.steps", "many", 'distill.steps: "many": should be an integer'),
@@ -102,10 +102,10 @@ BAD = [
     ("whole_data", True, "whole_data: true: should be a mapping"),
     ("near_expert_evaluation.episodes", 0, "near_expert_evaluation.episodes: 0: should be greater than or equal to 1"),
     ("protocols", {"x": {"methods": ["sdw"]}}, "protocols.x.methods[0]: \"sdw\": should be 'random', 'dbc', "),
-    ("protocols", {"x": {"methods": ["dbc", "dbc"]}}, "protocols.x.methods: 'dbc' stands there twice"),
+    ("protocols", {"x": {"methods": ["dbc", "dbc"]}}, "protocols.x.methods: 'dbc' is listed twice"),
     ("protocols", {"standard": {}}, "protocols.standard: is the project's own name for something else"),
     ("protocols", {"whole_data": {}}, "protocols.whole_data: is the project's own name for something else"),
-    ("protocols", {"X": {}}, "protocols.X: is no name; a name is lower-case words"),
+    ("protocols", {"X": {}}, "protocols.X: is not a name; a name is lower-case words"),
     ("protocols", {"x": {"policies": 3}}, "protocols.x.policies: unknown key; allowed: evaluate, methods"),
     (
         "protocols",
@@ -119,7 +119,7 @@ BAD = [
         {"sizes": [16], "tasks": "own", "evaluate": {"bc": 3}},
         "size_study.evaluate.bc: 3: should be",
     ),
-    ("size_study", {"sizes": [16, 16]}, "size_study.sizes: 16 stands there twice"),
+    ("size_study", {"sizes": [16, 16]}, "size_study.sizes: 16 is listed twice"),
     ("size_study", {"sizes": [16], "tasks": "walker*"}, "size_study.tasks: 'walker*' matches no task; allowed: "),
     ("tasks.average", TASK, "tasks.average: is the name of the column over all tasks"),
     ("tasks.hopper.near_expert", {"algorithm": "import", "checkpoint": "{a}.pt"}, BRACE),
@@ -135,7 +135,7 @@ BAD = [
     ("variants", {"x": {"methods": ["random"], "distill": {"steps": 200}}}, 'variants.x.methods[0]: "random": should'),
     ("cost_repeats", 0, "cost_repeats: 0: should be greater than or equal to 1"),
     ("report.tables", ["table_9"], "report.tables[0]: \"table_9\": should be 'table_1'"),
-    ("report.figures", ["figure_1", "figure_1"], "report.figures: 'figure_1' stands there twice"),
+    ("report.figures", ["figure_1", "figure_1"], "report.figures: 'figure_1' is listed twice"),
     ("report.table.digits", 9, "report.table.digits: 9: should be less than or equal to 4"),
     ("report.figure.dip", 9, "report.figure.dip: unknown key (did you mean 'dpi'?); allowed: bootstrap_samples, "),
 ]
@@ -176,7 +176,7 @@ OLD = [
     (
         "methods",
         ["pbc_mine"],
-        'methods[0]: "pbc_mine": is no method; a variant is written under variants now, as mine: {methods: [pbc], '
+        'methods[0]: "pbc_mine": is not a method; a variant is written under variants now, as mine: {methods: [pbc], '
         "distill: {...}}",
     ),
 ]

@@ -22,7 +22,7 @@ from helpers.fake_returns import write_returns
 from helpers.small import write_small_inputs
 from helpers.weights import make_weights
 from obdistill.cli import STAGES, main
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment
 from obdistill.paper.figure_data.make import make_figure_data
@@ -38,6 +38,7 @@ GATHERED, FIGURE_DATA = "gathered.npz", "figure_1.csv"
 DATASET = (
     'dataset --task pendulum --out new/dataset.npz --set env_id=Pendulum-v1 --set "reference_returns=[-1200, -150]"'
 )
+EXPERT = "evaluate-near-expert"
 COMMANDS = {
     "collect": "collect --out new --set env_id=Pendulum-v1 "
     "--set medium_steps=2 --set expert_steps=3 --set transitions=2",
@@ -47,7 +48,7 @@ COMMANDS = {
     "--set steps=5 --set batch_size=4",
     "import": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=import "
     "--set checkpoint=checkpoint.npz",
-    "card": "card --near-expert near_expert.safetensors --out new/returns.csv",
+    EXPERT: "evaluate-near-expert --near-expert near_expert.safetensors --out new/returns.csv",
     "distill": "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
     "--set steps=2 --set snapshot_every=1 --set inner.steps=2 "
     "--out new/synset.npz",
@@ -104,7 +105,7 @@ def refused(capfd, arguments: list[str]) -> str:
 
 OPTIONS = [
     ("", "obd: No such command 'bogus'", "bogus"),
-    *((name, f"obd {name}: Missing (option|argument)", name) for name in STAGES if name != "check"),
+    *((name, f"obd {name}: Missing (option|argument)", name) for name in STAGES if name not in ("check", "schema")),
     ("check", "two.yaml.: cannot be read|two.yaml: cannot be read", "check two.yaml"),
     ("check", "obd check: No such option '--two'", "check config.yaml --two two.yaml"),
     ("collect", "'--seed': -1 is not in the range x>=0", "--seed -1"),
@@ -144,10 +145,10 @@ OPTIONS = [
     ("import", "CORL's actions lie in", ""),
     ("import", "no.pt: no such file; a checkpoint", "--set checkpoint=no.pt"),
     ("import", "dataset.json: is no readable|dataset.json", "--set checkpoint=dataset.json"),
-    ("card", "no.safetensors: no such file; a near_expert", "--near-expert no.safetensors"),
-    ("card", "a near_expert is needed", "--near-expert dataset.npz"),
-    ("card", "episodes: 1: should be greater than or equal to 10", "--set episodes=1"),
-    ("card", "discount: 1.0: should be less than 1", "--set discount=1.0"),
+    (EXPERT, "no.safetensors: no such file; a near_expert", "--near-expert no.safetensors"),
+    (EXPERT, "a near_expert is needed", "--near-expert dataset.npz"),
+    (EXPERT, "episodes: 1: should be greater than or equal to 10", "--set episodes=1"),
+    (EXPERT, "discount: 1.0: should be less than 1", "--set discount=1.0"),
     ("distill", "'--objective': 'sdw' is not one of 'random', 'dbc'", "--objective sdw"),
     ("distill", "size: 1000: is more than the 60 transitions", "--size 1000"),
     ("distill", "0 is not in the range x>=1", "--size 0"),
@@ -223,10 +224,10 @@ ARTIFACTS = [
     ("distill", "dataset.npz", "dataset", put(state_std=np.ones(4)), "arrays state_"),
     ("near-expert", "dataset.npz", "dataset", put(actions=np.ones((60, 2), "f")), "do not fit the normalizer"),
     ("near-expert", "dataset.npz", "dataset", put(episode=np.zeros(60, int)), "an episode ends without a flag"),
-    ("card", "near_expert.safetensors", "near_expert", drop("actor.0.bias"), "lacks the array"),
-    ("card", "near_expert.safetensors", "near_expert", put(**{"actor.0.weight": np.ones((8, 9), "f")}), "takes 9"),
-    ("card", "near_expert.safetensors", "near_expert", put(**{"critic_0.0.bias": np.ones(3, "f")}), "do not fit each"),
-    ("card", "near_expert.safetensors", "near_expert", forget("algorithm"), "has no algorithm"),
+    (EXPERT, "near_expert.safetensors", "near_expert", drop("actor.0.bias"), "lacks the array"),
+    (EXPERT, "near_expert.safetensors", "near_expert", put(**{"actor.0.weight": np.ones((8, 9), "f")}), "takes 9"),
+    (EXPERT, "near_expert.safetensors", "near_expert", put(**{"critic_0.0.bias": np.ones(3, "f")}), "do not fit each"),
+    (EXPERT, "near_expert.safetensors", "near_expert", forget("algorithm"), "has no algorithm"),
     ("distill", "near_expert.safetensors", "near_expert", put(**{"actor.0.bias": np.full(8, np.inf, "f")}), "finite"),
     ("evaluate", "synset.npz", "synset", drop("steps"), "'steps' is missing"),
     ("evaluate", "synset.npz", "synset", put(steps=np.arange(5)), r"'steps' has the shape \(5,\)"),
@@ -355,7 +356,7 @@ def hostile_npz(path, **names):
         metadata = artifacts.read_json(sidecar)
         metadata.pop("metadata_sha256")
         metadata["sha256"] = artifacts.sha256(Path(path))
-        artifacts.write_json(sidecar, {**metadata, "metadata_sha256": artifacts._hash_of(metadata)})
+        atomic.write_json(sidecar, {**metadata, "metadata_sha256": artifacts._hash_of(metadata)})
 
 
 def zip_bomb():
@@ -461,7 +462,7 @@ def test_names_with_shell_characters(section, text, folder, capfd):
     config = configurations.bad("near_expert_evaluation.episodes", 10)
     config[section][text] = next(iter(config[section].values()))
     Path("bad.yaml").write_text(yaml.safe_dump(config))
-    assert ": is no name; a name is lower-case words and digits" in refused(capfd, ["check", "bad.yaml"])
+    assert ": is not a name; a name is lower-case words and digits" in refused(capfd, ["check", "bad.yaml"])
 
 
 @pytest.mark.parametrize("text", SHELL)

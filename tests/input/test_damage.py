@@ -3,9 +3,9 @@
 import contextlib
 import errno
 import os
+import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from helpers.fake_returns import write_returns
 from helpers.small import write_small_inputs
 from helpers.workflow_copy import WorkflowCopy
 from obdistill.cli import main
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.paper.gather import gather
 from obdistill.synsets.stage import DistillSettings, distill
@@ -22,7 +22,7 @@ from obdistill.synsets.stage import DistillSettings, distill
 QUICK = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
 READERS = {
     "dataset.npz": "distill --dataset dataset.npz --objective dbc --size 8 --out new/synset.npz",
-    "near_expert.safetensors": "card --near-expert near_expert.safetensors --out new/returns.csv",
+    "near_expert.safetensors": "evaluate-near-expert --near-expert near_expert.safetensors --out new/returns.csv",
     "synset.npz": "evaluate --pairs synset.npz --out new/standard.csv",
     "standard.csv": "gather --out new/returns.npz standard.csv",
     "returns.npz": "table --out new/table_1.csv returns.npz",
@@ -69,7 +69,7 @@ def fails(capfd, command: str) -> str:
 def test_damaged_data(name, how, folder, capfd):
     Path(name).write_bytes(DAMAGE[how](Path(name).read_bytes()))
     said = fails(capfd, READERS[name])
-    assert f"{name}: damaged: its sha256 is not the one in {Path(name).stem}.json; delete it and run again" in said
+    assert said.endswith(f"{name}: damaged: its sha256 is not the one in {Path(name).stem}.json")
     assert not list(Path("new").iterdir())
 
 
@@ -83,8 +83,23 @@ def test_damaged_sidecars(name, how, folder, capfd):
         return
     said = fails(capfd, READERS[name])
     assert f"{sidecar}" in said or f"{name}: " in said
-    assert "delete" in said or "is needed" in said
+    assert "delete" not in said, "a user's own file"
     assert not list(Path("new").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("damaged", "line"),
+    [
+        ("synset.npz", "results/synset.npz: damaged: its sha256 is not the one in synset.json; delete it and run"),
+        ("synset.json", "results/synset.json: is not JSON .*; synset.npz is of no use without it; delete both and run"),
+    ],
+)
+def test_how_to_go_on_is_said_of_results_that_a_run_makes_again(damaged, line, folder, capfd):
+    Path("results").mkdir()
+    for name in ("synset.npz", "synset.json"):
+        Path(name).rename(Path("results") / name)
+    (Path("results") / damaged).write_bytes(b"{")
+    assert re.search(line, fails(capfd, READERS["synset.npz"].replace("synset.npz", "results/synset.npz")))
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -103,7 +118,7 @@ def test_every_byte_of_a_sidecar_counts(name, folder):
 @pytest.mark.parametrize("how", DAMAGE)
 def test_damaged_metrics(how, folder):
     Path("metrics.csv").write_bytes(DAMAGE[how](Path("metrics.csv").read_bytes()))
-    with pytest.raises(UserError, match=r"metrics\.csv: damaged: .*delete it and run again"):
+    with pytest.raises(UserError, match=r"metrics\.csv: damaged: its sha256 is not the one in metrics\.json$"):
         artifacts.read_table(Path("metrics.csv"), "metrics")
 
 
@@ -113,7 +128,7 @@ def test_a_disk_that_takes_nothing_is_told_before_the_work(name, number, folder,
     def refuse(*arguments, **options):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(artifacts.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(atomic.tempfile, "TemporaryFile", refuse)
     assert f"cannot be written ({os.strerror(number)})" in fails(capfd, READERS[name])
 
 
@@ -127,7 +142,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(suffix, tmp_path, monkeypatch)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(UserError, match=rf"data\{suffix}: cannot be written \(No space left on device\)"):
-        artifacts.write_atomically(path, full)
+        atomic.write_atomically(path, full)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(path.name, "old")]
 
 
@@ -151,7 +166,7 @@ def test_a_real_full_disk(suffix, small_disk):
 
     big = np.zeros((200, 200))
     data = pd.DataFrame(big + 0.123456) if suffix == ".csv" else {"big": big}
-    with pytest.raises(UserError, match=f"data{suffix}: cannot be written .*(No space left|StorageFull)"):
+    with pytest.raises(UserError, match=f"data{suffix}: cannot be written .*No space left"):
         artifacts.write_artifact(small_disk / f"data{suffix}", data, {"kind": "made"})
     assert list(small_disk.iterdir()) == []
 
@@ -177,20 +192,3 @@ def test_a_run_says_why_and_goes_on_when_results_can_be_written(broken, why, sma
     assert workflow.snakemake("--cores", "1").code == 0
     assert workflow.planned().counts == {}
     assert all(file.stat().st_size for file in small_disk.rglob("*.*") if file.is_file())
-
-
-def test_two_writers_at_once_leave_a_whole_artifact(tmp_path):
-    code = """
-import sys
-from pathlib import Path
-import numpy as np
-from obdistill.core import artifacts
-for i in range(30):
-    artifacts.write_artifact(Path(sys.argv[1]), {"x": np.arange(2000.0)}, {"kind": "made"})
-"""
-    path = tmp_path / "data.npz"
-    writers = [subprocess.Popen([sys.executable, "-c", code, path]) for _ in range(2)]
-    assert [writer.wait() for writer in writers] == [0, 0]
-    arrays, _ = artifacts.read_arrays(path, "made")
-    assert len(arrays["x"]) == 2000
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["data.json", "data.npz"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from helpers.workflow_copy import WorkflowCopy
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 
 KILLS_PER_STAGE = 3
@@ -195,11 +195,11 @@ def test_leftovers_of_a_killed_writer_go_with_the_next_write(tmp_path):
 
     child = os.fork()
     if child == 0:
-        artifacts.write_atomically(path, die)
+        atomic.write_atomically(path, die)
     os.waitpid(child, 0)
     assert not path.exists()
     assert len(list(tmp_path.glob(".data.*"))) == 1
-    artifacts.write_text(path, "whole")
+    atomic.write_text(path, "whole")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data.txt", "seen"]
 
 
@@ -207,11 +207,11 @@ def test_the_temporary_file_of_a_living_writer_stays(tmp_path):
     path = tmp_path / "data.txt"
 
     def write(temporary):
-        artifacts.write_text(path, "other")
+        atomic.write_text(path, "other")
         temporary.write_text("mine")
 
-    artifacts.write_atomically(path, write)
+    atomic.write_atomically(path, write)
     assert path.read_text() == "mine"
     with pytest.raises(UserError, match="cannot be written"):
-        artifacts.write_atomically(path, lambda temporary: temporary.unlink())
+        atomic.write_atomically(path, lambda temporary: temporary.unlink())
     assert [file.name for file in tmp_path.iterdir()] == ["data.txt"]

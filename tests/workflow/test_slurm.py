@@ -3,7 +3,6 @@
 import contextlib
 import filecmp
 import functools
-import json
 import re
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import safetensors
 import yaml
 
 from helpers import slurm_cluster
@@ -54,9 +54,9 @@ def data(folder: Path) -> list[str]:
 
 def step(folder: Path, seed: int) -> int:
     """Return the outer step that a distillation's checkpoint has reached."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        checkpoint = f"results/synsets/halfcheetah_medium/pbc/n16/seed{seed}/checkpoint.json"
-        return int(json.loads((folder / checkpoint).read_text())["step"])
+    checkpoint = f"results/synsets/halfcheetah_medium/pbc/default/size16/seed{seed}/synset.checkpoint.safetensors"
+    with contextlib.suppress(FileNotFoundError), safetensors.safe_open(folder / checkpoint, "numpy") as file:
+        return int(file.metadata()["step"])
     return 0
 
 

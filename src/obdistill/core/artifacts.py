@@ -5,108 +5,57 @@ and input hashes that made it, and the sha256 of the data. The data depend on se
 the same bytes; whatever differs between runs (times, versions) stands in the sidecar.
 """
 
-import contextlib
-import fcntl
 import functools
-import glob
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import safetensors
 import safetensors.numpy
 
+from obdistill.core import lock
+from obdistill.core.atomic import as_json, replacing
 from obdistill.core.errors import UserError
 
 Arrays = dict[str, np.ndarray]
+T = TypeVar("T")
 RETURNS = "returns"  # kind of the artifact that evaluations write, and tables and figures read
 VERSIONED = ("obdistill", "torch", "numpy", "gymnasium", "mujoco", "minari", "stable-baselines3")
-_checked: dict[Path, str] = {}  # sha256 of each artifact as it was when it was last read
+RESULTS = Path("results")  # what lies there can be made again
+MOMENT = 0.05  # seconds, more than a writer needs between its two renames
+PATIENCE = 60.0  # seconds to wait for another writer of the same artifact, which needs a few at most
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write(temporary)`` and rename the result to `path`, so that no reader sees half a file.
+@dataclass(frozen=True)
+class Artifact:
+    """A file that was read, as it was then: what becomes of the file later does not matter.
 
-    Raises
-    ------
-    UserError
-        If the file cannot be written (read-only folder, full disk).
+    Attributes
+    ----------
+    path : Path
+        Where it was.
+    sha256 : str
+        Of the bytes that were read.
+    metadata : mapping
+        Of its sidecar; empty for a file that has none.
     """
-    temporary = None
-    stack = contextlib.ExitStack()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # the suffix stays: numpy and pandas choose the format by it
-        while (
-            temporary is None or not temporary.exists()
-        ):  # another writer may take it for a leftover until it is locked
-            handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-            temporary, mine = Path(name), stack.enter_context(os.fdopen(handle))
-            with contextlib.suppress(OSError):  # where locks are unknown, leftovers stay
-                fcntl.flock(mine, fcntl.LOCK_SH)
-                _remove_leftovers(path)
-        write(temporary)
-        temporary.chmod(0o644)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except (OSError, safetensors.SafetensorError) as error:  # the latter wraps the former
-        raise UserError(
-            f"{path}: cannot be written ({getattr(error, 'strerror', None) or _one_line(error)})"
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        stack.close()
 
+    path: Path
+    sha256: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
-def _remove_leftovers(path: Path) -> None:
-    """Delete the temporary files of writers of `path` that were killed."""
-    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.????????{path.suffix}"):
-        with contextlib.suppress(OSError), leftover.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            leftover.unlink()
-
-
-def check_writable(path: Path) -> None:
-    """Check that a file can be written at `path`, by writing none.
-
-    Raises
-    ------
-    UserError
-        If it cannot.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text atomically."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write plain data as indented JSON, atomically."""
-    write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
+    @classmethod
+    def read(cls, path: Path, metadata: Mapping[str, Any]) -> "Artifact":
+        """Take the hash from metadata that `read_metadata` and its like have checked."""
+        return cls(path, metadata["sha256"], metadata)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -140,7 +89,7 @@ def sidecar(path: Path) -> Path:
 
 
 def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[str, Any]) -> None:
-    """Write an artifact and its sidecar.
+    """Write an artifact and its sidecar, which tells the hash of the very bytes that were written.
 
     Parameters
     ----------
@@ -149,18 +98,31 @@ def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     data : dict of ndarray, or DataFrame
         What to write. Floats of a table are written with 6 significant digits.
     metadata : mapping
-        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and
-        ``metadata_sha256``, of all the others.
+        Plain data: ``kind`` first of all, settings, seeds, facts; ``threads``, the CPU threads of what torch computed,
+        for they decide the last bits too. ``versions``, ``sha256``, and ``metadata_sha256``, of all the others, are
+        added here.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be written.
     """
-    writers: dict[str, Callable[[Any, Path], None]] = {
+    writers: dict[str, Callable[[Any, Path], object]] = {
         ".npz": lambda arrays, to: np.savez(to, **arrays),
-        ".safetensors": lambda arrays, to: safetensors.numpy.save_file(_contiguous(arrays), to),
+        # save_file would rename a file of its own into place
+        ".safetensors": lambda arrays, to: to.write_bytes(safetensors.numpy.save(_contiguous(arrays))),
         ".csv": lambda table, to: table.to_csv(to, index=False, float_format="%.6g", lineterminator="\n"),
     }
-    _checked.pop(path, None)
-    write_atomically(path, functools.partial(writers[path.suffix], data))
-    facts = {**metadata, "file": path.name, "sha256": sha256(path), "versions": versions()}
-    write_json(sidecar(path), {**facts, "metadata_sha256": _hash_of(facts)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    turn = path.with_name(f".{path.name}.turn")  # writers of one artifact take turns: two files are renamed
+    with (
+        lock.held(turn, f"{path}: another process is writing it", PATIENCE),
+        replacing(sidecar(path)) as of_sidecar,
+        replacing(path) as of_data,  # renamed first
+    ):
+        writers[path.suffix](data, of_data)
+        facts = {**metadata, "file": path.name, "sha256": sha256(of_data), "versions": versions()}
+        of_sidecar.write_text(as_json({**facts, "metadata_sha256": _hash_of(facts)}), encoding="utf-8")
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
@@ -168,7 +130,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     try:
         return read_json(sidecar(path))
     except UserError as error:
-        raise UserError(f"{error}; it belongs to {path.name}: delete both and run again") from None
+        raise UserError(f"{error}; {path.name} is of no use without it{_advice(path, 'both')}") from None
 
 
 def read_metadata(path: Path, kind: str) -> dict[str, Any]:
@@ -179,24 +141,61 @@ def read_metadata(path: Path, kind: str) -> dict[str, Any]:
     UserError
         If the artifact or its sidecar is missing, of another kind, or the bytes are not those that were written.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; a {kind} is needed")
-    metadata = read_sidecar(path)
-    found = metadata.get("kind", "file of no known kind")
-    if found != kind:
-        raise UserError(f"{path}: is a {found!s:.40} by its {sidecar(path).name}; a {kind} is needed")
-    _checked[path] = sha256(path)
-    if metadata.get("sha256") != _checked[path]:
-        raise UserError(f"{path}: damaged: its sha256 is not the one in {sidecar(path).name}; delete it and run again")
-    if metadata.pop("metadata_sha256", None) != _hash_of(metadata):
-        raise UserError(f"{sidecar(path)}: damaged or edited; delete it and {path.name} and run again")
-    return metadata
+    return _read(path, kind, lambda file: None)[1]
 
 
 def read_arrays(path: Path, kind: str) -> tuple[Arrays, dict[str, Any]]:
-    """Read an artifact of arrays (``.npz`` or ``.safetensors``) and its metadata, both checked."""
-    metadata = read_metadata(path, kind)
-    return load_arrays(path), metadata
+    """Read an artifact of arrays (``.npz`` or ``.safetensors``) and its metadata, both checked.
+
+    ``metadata["sha256"]`` is that of the bytes that were read.
+    """
+    return _read(path, kind, lambda file: _load(path, file))
+
+
+def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read an artifact that is a table (``.csv``) and its metadata, both checked."""
+
+    def read(file: IO[bytes]) -> pd.DataFrame:
+        try:
+            return pd.read_csv(file)
+        except (OSError, ValueError) as error:  # pandas' EmptyDataError and ParserError are ValueErrors
+            raise UserError(f"{path}: is no readable csv ({_one_line(error)})") from None
+
+    return _read(path, kind, read)
+
+
+def _read(path: Path, kind: str, read: Callable[[IO[bytes]], T]) -> tuple[T, dict[str, Any]]:
+    """Check an artifact and read it from the same open file: one that is written meanwhile is another file."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; a {kind} is needed")
+    metadata = read_sidecar(path)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if metadata.get("sha256") != digest:
+                time.sleep(MOMENT)  # a writer may be between its two files
+                metadata = read_sidecar(path)
+            _check(path, kind, metadata, digest)
+            file.seek(0)
+            return read(file), metadata
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _check(path: Path, kind: str, metadata: dict[str, Any], digest: str) -> None:
+    """Check the metadata of an artifact, and that its data have the hash `digest`."""
+    found, beside = metadata.get("kind", "file of no known kind"), sidecar(path)
+    if found != kind:
+        raise UserError(f"{path}: is a {found!s:.40} by its {beside.name}; a {kind} is needed")
+    if metadata.get("sha256") != digest:
+        raise UserError(f"{path}: damaged: its sha256 is not the one in {beside.name}{_advice(path, 'it')}")
+    if metadata.pop("metadata_sha256", None) != _hash_of(metadata):
+        raise UserError(f"{beside}: damaged or edited{_advice(path, f'it and {path.name}')}")
+
+
+def _advice(path: Path, what: str) -> str:
+    """Say how to go on, of files that a run makes again; a user's own file is nobody's to delete."""
+    return f"; delete {what} and run again" if RESULTS.absolute() in path.absolute().parents else ""
 
 
 def load_arrays(path: Path) -> Arrays:
@@ -207,14 +206,23 @@ def load_arrays(path: Path) -> Arrays:
     UserError
         If the file is missing, damaged, holds pickled objects, or would unpack into far more than it is.
     """
+    try:
+        with path.open("rb") as file:
+            return _load(path, file)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _load(path: Path, file: IO[bytes]) -> Arrays:
+    """Read arrays from an open file; `path` tells the format."""
     check_unpacked_size(path)
     try:
         if path.suffix == ".safetensors":
-            return dict(safetensors.numpy.load_file(path))
-        with np.load(path, allow_pickle=False) as archive:
+            return dict(safetensors.numpy.load(file.read()))
+        with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except OSError:
+        raise
     except Exception as error:  # numpy passes on whatever the zip, zlib and header parsers raise
         raise UserError(f"{path}: is no readable {path.suffix} file of plain arrays ({_one_line(error)})") from None
 
@@ -236,21 +244,16 @@ def check_unpacked_size(path: Path) -> None:
         raise UserError(f"{path}: refused: would unpack to {unpacked / 2**30:.1f} GiB; at most 1 GiB is allowed")
 
 
-def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read an artifact that is a table (``.csv``) and its metadata, both checked."""
-    metadata = read_metadata(path, kind)
-    try:
-        return pd.read_csv(path), metadata
-    except (OSError, ValueError) as error:  # pandas' EmptyDataError and ParserError are ValueErrors
-        raise UserError(f"{path}: is no readable csv ({_one_line(error)})") from None
+def inputs(**read: Artifact | Path | None) -> dict[str, dict[str, str]]:
+    """Describe the files a stage has read, for its metadata: file name and sha256 by role.
 
-
-def inputs(**paths: Path) -> dict[str, dict[str, str]]:
-    """Describe the files a stage read, for its metadata: file name and sha256 by role.
-
-    An artifact that was read has the hash it was checked with, whatever has become of the file since.
+    Parameters
+    ----------
+    **read : Artifact or Path, optional
+        What was read. A path stands for a file that no stage has made, and is read here; None is left out.
     """
-    return {role: {"file": path.name, "sha256": _checked.get(path) or sha256(path)} for role, path in paths.items()}
+    found = {role: Artifact(of, sha256(of)) if isinstance(of, Path) else of for role, of in read.items()}
+    return {role: {"file": of.path.name, "sha256": of.sha256} for role, of in found.items() if of is not None}
 
 
 @functools.cache
@@ -262,8 +265,6 @@ def versions() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
-    if torch := sys.modules.get("torch"):  # else nothing was computed by several threads
-        found["threads"] = str(torch.get_num_threads())
     return found
 
 

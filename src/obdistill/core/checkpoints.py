@@ -1,18 +1,24 @@
 """Checkpoints of long stages: a killed run goes on where it was, and ends with the bytes of an undisturbed one."""
 
+import contextlib
+import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import safetensors.numpy
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from obdistill.core import artifacts
+from obdistill.core.atomic import write_atomically
 from obdistill.core.errors import UserError
+from obdistill.core.termination import deferred, end
 
 Part = Tensor | nn.Module | Optimizer | torch.Generator
 log = logging.getLogger(__name__)
@@ -67,53 +73,127 @@ def restore(parts: Mapping[str, Part], tensors: Mapping[str, Tensor]) -> None:
                 part.detach().copy_(state["value"])
 
 
+def differences(first: Any, second: Any, where: str = "") -> list[str]:
+    """List where two structures of plain data differ, each as ``dotted.name: one value, other value``."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = sorted(first.keys() | second.keys())
+        return [
+            text
+            for name in names
+            for text in differences(first.get(name), second.get(name), f"{where}.{name}".lstrip("."))
+        ]
+    return [] if first == second else [f"{where} ({first!s:.20}, now {second!s:.20})"]
+
+
 class Checkpoint:
-    """A run's whole state in a file beside its output, ``checkpoint.safetensors``.
+    """A run's whole state in one file beside its output, ``<name of the output>.checkpoint.safetensors``.
+
+    The steps done, the identity of the run and a hash of all stand in the file's header.
 
     Parameters
     ----------
     out : Path
         What the run will write.
     identity : dict
-        Plain data that must be equal for a resume: settings, seed, input hashes, versions.
+        Plain data that must be equal for a resume: settings, seed, input hashes, versions, device, precision, hash of
+        the sources.
     minutes : float
         Time between two checkpoints.
     """
 
     def __init__(self, out: Path, identity: dict[str, Any], minutes: float = 3.0) -> None:
-        self.path = out.with_name("checkpoint.safetensors")
+        self.path = out.with_name(f"{out.stem}.checkpoint.safetensors")
         self.identity = json.loads(json.dumps(identity))
         self.minutes = minutes
         self._saved = time.monotonic()
+        self._asked: list[int] = []
 
-    def save(self, run: Resumable) -> None:
-        """Write the state atomically."""
-        arrays = {name: tensor.cpu().numpy() for name, tensor in flatten(run.parts()).items()}
-        artifacts.write_artifact(self.path, arrays, {"kind": "checkpoint", "step": run.step, "identity": self.identity})
+    def save(self, run: Resumable) -> bool:
+        """Write the state atomically; a disk that does not take it is told, and no reason to end a run of days.
+
+        Returns
+        -------
+        bool
+            Whether it is written.
+        """
+        arrays = {name: np.asarray(tensor.cpu().numpy(), order="C") for name, tensor in flatten(run.parts()).items()}
+        header = {"step": str(run.step), "identity": json.dumps(self.identity, sort_keys=True)}
+        header["sha256"] = _hash_of(arrays, header)
         self._saved = time.monotonic()
+        try:
+            write_atomically(self.path, lambda to: _write(to, arrays, header))
+        except UserError as error:
+            log.warning("%s; going on without this checkpoint, the next is tried in %g min", error, self.minutes)
+            return False
+        return True
 
     def save_if_due(self, run: Resumable) -> None:
-        """Write the state if the last time was long enough ago."""
-        if time.monotonic() - self._saved > 60 * self.minutes:
-            self.save(run)
+        """Write the state if the last time was long enough ago, or if a signal asks for the end; then it ends.
+
+        Raises
+        ------
+        Terminated, KeyboardInterrupt
+            After a signal, see `guard`.
+        """
+        due = time.monotonic() - self._saved > 60 * self.minutes
+        saved = self.save(run) if due or self._asked else False
+        if self._asked:
+            kept = f"the same command goes on from {self.path}" if saved else "no checkpoint could be written"
+            end(self._asked[0], f" after step {run.step}; {kept}")
+
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        """Have SIGTERM, SIGHUP and Ctrl-C wait for the end of a step, where `save_if_due` answers them."""
+        with deferred() as self._asked:
+            yield
 
     def restore(self, run: Resumable) -> None:
         """Put a saved state back, if there is one that belongs to this run."""
         if not self.path.exists():
             return
         try:
-            arrays, metadata = artifacts.read_arrays(self.path, "checkpoint")
-        except UserError as error:
-            log.warning("%s; starting from step 0", error)
+            step, identity, tensors = _read(self.path)
+        except (OSError, ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
+            log.warning("%s: damaged (%s); starting from step 0", self.path, " ".join(str(error).split()))
             return
-        if metadata.get("identity") != self.identity:
-            log.warning("%s: belongs to other settings or inputs; starting from step 0", self.path)
+        other = differences(identity, self.identity)
+        if other:
+            text = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
+            log.warning("%s: is of another run: %s; starting from step 0", self.path, text)
             return
-        restore(run.parts(), {name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
-        run.step = metadata["step"]
+        restore(run.parts(), tensors)
+        run.step = step
         log.info("%s: going on after step %d", self.path, run.step)
 
     def remove(self) -> None:
         """Delete the file when the run is complete."""
         self.path.unlink(missing_ok=True)
-        artifacts.sidecar(self.path).unlink(missing_ok=True)
+
+
+def _write(path: Path, arrays: artifacts.Arrays, header: dict[str, str]) -> None:
+    path.write_bytes(safetensors.numpy.save(arrays, header))
+
+
+def _read(path: Path) -> tuple[int, dict[str, Any], dict[str, Tensor]]:
+    """Read step, identity and state of a checkpoint.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError, KeyError, SafetensorError
+        If it cannot be read or its hash is wrong.
+    """
+    data = path.read_bytes()
+    arrays = safetensors.numpy.load(data)
+    header = dict(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"])
+    if header.pop("sha256") != _hash_of(arrays, header):
+        raise ValueError("its sha256 is not the one in its header")
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    return int(header["step"]), json.loads(header["identity"]), tensors
+
+
+def _hash_of(arrays: artifacts.Arrays, header: Mapping[str, str]) -> str:
+    found = hashlib.sha256(json.dumps([header["step"], header["identity"]]).encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

@@ -1,22 +1,34 @@
 """What every stage's command shares: settings, log file and thread count as options."""
 
+import contextlib
 import functools
 import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pydantic
 
-from obdistill.core import artifacts, lock, logs
+from obdistill.core import lock, logs, outputs, termination
+from obdistill.core.atomic import check_writable
 from obdistill.core.declarations import describe
-from obdistill.core.errors import UserError
+from obdistill.core.errors import UserError, out_of_memory
 from obdistill.core.parsing import assignments, merge, parse
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
+
+class UserPath(click.Path):
+    """A path as people write it: ``~`` is the home folder, where the shell has left it as it is."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Expand it."""
+        return super().convert(os.path.expanduser(value), parameter, context)
+
+
+FILE = UserPath(path_type=Path, dir_okay=False)
+FOLDER = UserPath(path_type=Path, file_okay=False)
 
 
 def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -38,7 +50,7 @@ def out_option(suffix: str, text: str) -> Callable[[Callable[..., None]], Callab
     def check(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
         if out.suffix != suffix:
             raise click.BadParameter(f"{str(out)!r} ends in {out.suffix or 'nothing'!r}; {suffix} is needed")
-        artifacts.check_writable(out)
+        check_writable(out)
         return out
 
     return click.option("--out", type=FILE, required=True, callback=check, help=text)
@@ -77,26 +89,27 @@ def stage(
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(log: Path | None, threads: int | None, **options: Any) -> None:
-            try:
-                logs.set_up(name, log)
+            with _one_line_for_errors(), termination.handled():
+                logs.set_up(name)
+                if model is not None:
+                    options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
+                out = options.pop("out", None)
+                settings_given = options["settings"].model_dump() if model is not None else {}
+                read = list(outputs.paths_in([options, settings_given]))
+                if log is not None:  # checked first, for it is emptied now
+                    outputs.check_log(log, out, read)
+                    logs.set_up(name, log)
                 lock.share()
                 if threads is not None and computes:
                     import torch  # here, for the stages that only read tables start in a fraction of the time
 
                     torch.set_num_threads(threads)
-                if model is not None:
-                    options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
-                function(**options)
-            except UserError as error:
-                for line in str(error).splitlines():
-                    logging.getLogger(__name__).error("error: %s", line)
-                raise SystemExit(2) from None
-            except (OSError, MemoryError) as error:  # the machine's fault: full disk, no permission, no memory
-                logging.getLogger(__name__).error("error: %s", " ".join(str(error).split()) or "out of memory")
-                raise SystemExit(2) from None
-            except Exception:
-                logging.getLogger(__name__).exception("stopped by an error")
-                raise SystemExit(1) from None
+                if out is None:
+                    function(**options)
+                    return
+                outputs.check(out, read)
+                with lock.output(out):
+                    function(**options, out=out)
 
         command = click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
         if model is not None:
@@ -110,6 +123,37 @@ def stage(
         return command
 
     return decorate
+
+
+@contextlib.contextmanager
+def _one_line_for_errors() -> Iterator[None]:
+    """End with a status, and one line for whatever is the user's, the machine's or a signal's doing."""
+    log = logging.getLogger(__name__)
+    try:
+        yield
+    except UserError as error:
+        for line in str(error).splitlines():
+            log.error("error: %s", line)
+        raise SystemExit(2) from None
+    except termination.Terminated as error:
+        log.error("error: %s", error.text)
+        raise
+    except KeyboardInterrupt as error:
+        log.info("interrupted%s", error)
+        raise
+    except OSError as error:  # full disk, no permission
+        log.error("error: %s", _in_one_line(error))
+        raise SystemExit(2) from None
+    except Exception as error:
+        if out_of_memory(error):
+            log.error("error: out of memory (%s)", _in_one_line(error))
+            raise SystemExit(2) from None
+        log.exception("stopped by an error")
+        raise SystemExit(1) from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _settings(model: type[pydantic.BaseModel], text: str, texts: tuple[str, ...]) -> pydantic.BaseModel:

@@ -47,7 +47,7 @@ def within(declared: Any, key: str | int) -> Any:
 
 
 def is_settings(declared: Any) -> bool:
-    """Tell whether it is a settings class."""
+    """Return whether it is a settings class."""
     return isinstance(declared, type) and issubclass(declared, pydantic.BaseModel)
 
 

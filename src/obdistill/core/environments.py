@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import warnings
 from typing import Any
 
@@ -52,6 +53,98 @@ def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
     if not np.isfinite([low, high]).all():
         raise UserError(f"env_id: {env_id!r}: its actions are unbounded; a bounded Box is needed")
     return env
+
+
+def check_time_limit(env: "gymnasium.Env[Any, Any]", env_id: str) -> None:
+    """Check that every episode of an environment ends.
+
+    Raises
+    ------
+    UserError
+        If it has no time limit.
+    """
+    if isinstance(getattr(env.unwrapped, "max_episode_steps", None), int):
+        return  # it ends episodes by itself
+    layer: Any = env
+    while layer is not None:
+        if isinstance(layer, gymnasium.wrappers.TimeLimit):
+            return
+        layer = getattr(layer, "env", None)
+    raise UserError(
+        f"env_id: {env_id!r}: has no time limit, so an episode may never end; needed is an environment registered with "
+        "max_episode_steps, or one with an attribute max_episode_steps if it ends its episodes by itself"
+    )
+
+
+class Faulty(Exception):
+    """What an environment gives is not what it says; the message is one line without the place."""
+
+
+def reset(env: "gymnasium.Env[Any, Any]", seed: int) -> np.ndarray:
+    """Begin an episode.
+
+    Returns
+    -------
+    ndarray of shape (state_dim,), float32 or float64
+        First state; integers and other types that an environment may give become float64.
+
+    Raises
+    ------
+    Faulty
+        If it is no such state.
+    """
+    answer = env.reset(seed=seed)
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise Faulty(f"reset gives {_kind(answer)}; (state, info) is needed")
+    return _state(env, answer[0])
+
+
+def step(env: "gymnasium.Env[Any, Any]", action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+    """Take a step: state of shape (state_dim,) as in `reset`, reward, terminated, truncated.
+
+    Raises
+    ------
+    Faulty
+        If one of them is of another shape or no number, or the reward is not finite; one number in an array is a
+        number. Whether the state is finite is for the caller to check, who has many at once.
+    """
+    answer = env.step(action)
+    if not isinstance(answer, tuple) or len(answer) != 5:
+        raise Faulty(f"step gives {_kind(answer)}; (state, reward, terminated, truncated, info) is needed")
+    state, reward, terminated, truncated, _ = answer
+    return (
+        _state(env, state),
+        _number(reward, "reward"),
+        bool(_number(terminated, "terminated")),
+        bool(_number(truncated, "truncated")),
+    )
+
+
+def _state(env: "gymnasium.Env[Any, Any]", given: Any) -> np.ndarray:
+    state = np.asarray(given)
+    if state.dtype not in (np.float64, np.float32):
+        if state.dtype.kind not in "biuf":
+            raise Faulty(f"the state is {_kind(given)}; numbers are needed")
+        state = state.astype(np.float64)
+    if state.shape != env.observation_space.shape:
+        raise Faulty(f"the state has the shape {state.shape}; {env.observation_space.shape} is needed")
+    return state
+
+
+def _number(given: Any, name: str) -> float:
+    try:
+        number = float(np.asarray(given, np.float64).item()) if not isinstance(given, (float, bool)) else given
+    except (TypeError, ValueError):
+        raise Faulty(f"{name} is {_kind(given)}; one number is needed") from None
+    if not math.isfinite(number):
+        raise Faulty(f"{name} is {number}; a finite number is needed")
+    return float(number)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and type {value.dtype}"
+    return f"{value!r:.40} ({type(value).__name__}{f' of {len(value)}' if isinstance(value, tuple) else ''})"
 
 
 def action_bounds(env: "gymnasium.Env[Any, Any]") -> tuple[np.ndarray, np.ndarray]:

@@ -128,7 +128,7 @@ def _problems(model: type[pydantic.BaseModel], error: pydantic.ValidationError) 
             if not any(other[:-1] == keys[:-1] and key == keys[-1] for other, key in meant.items()):
                 found[keys] = "missing; it has no default"
         elif item["loc"][-1:] == ("[key]",):
-            found[keys] = "is no name; a name is lower-case words and digits joined by _, as in hopper_medium"
+            found[keys] = "is not a name; a name is lower-case words and digits joined by _, as in hopper_medium"
         elif item["type"] == "too_short" and any(other[: len(keys)] == keys for other in found):
             pass  # pydantic does not count the items that it refused
         else:
@@ -171,7 +171,7 @@ def _unknown(cls: Any, key: str) -> tuple[str, str]:
 
 
 def _follow(declared: Any, location: Keys) -> tuple[Keys, Any]:
-    """Follow a location in pydantic's sense through declarations: the data's keys on the way, and what stands there."""
+    """Follow a location in pydantic's sense through declarations: the data's keys on the way, and what is declared."""
     keys: list[str | int] = []
     for step in location:
         options = members(declared)
@@ -193,7 +193,7 @@ def shortened(value: Any) -> str:
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML 1.2 mapping: 1e-3 is a number, 010 is ten, 1:30 is text, and a key stands there once.
+    """Read a YAML 1.2 mapping: 1e-3 is a number, 010 is ten, 1:30 is text, no key is given twice.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def _size(data: Any, known: dict[int, int]) -> int:
-    """Count the values in nested data; what stands there by alias is counted each time, but looked at once."""
+    """Count the values in nested data; an alias counts as often as it is used, but is looked at once."""
     if id(data) not in known:
         known[id(data)] = 1  # an alias within itself ends here; JSON refuses it
         inner = data.values() if isinstance(data, Mapping) else data if isinstance(data, list) else ()
@@ -240,7 +240,7 @@ def read_yaml(text: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        said = str(error.problem or error.context).partition(" with value")[0]  # of a key that stands there twice
+        said = str(error.problem or error.context).partition(" with value")[0]  # of a key that is given twice
         raise ValueError(f"{said}{where}") from None
     except Exception as error:  # of a tag without a value, of 2026-13-01, of thousands of brackets, ...
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
@@ -258,7 +258,7 @@ def write_yaml(data: Mapping[str, Any]) -> str:
 
 
 def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `update` laid over it: mappings key by key, but an empty mapping replaces, as a list does."""
+    """Return `base` with `update` merged into it, mappings key by key; an empty mapping replaces, as a list does."""
     merged = dict(base)
     for key, value in update.items():
         old = merged.get(key)

@@ -35,7 +35,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class ChangesOf:
-    """Annotates keys of other settings that differ; they are checked where they are laid over these."""
+    """Annotates keys of other settings that differ; they are checked where they are merged into these."""
 
     settings: type[Settings]
 

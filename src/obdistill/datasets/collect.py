@@ -35,7 +35,7 @@ from minari.data_collector import EpisodeBuffer
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
-from obdistill.core import artifacts, environments, logs
+from obdistill.core import artifacts, atomic, environments, logs
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
 from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE
@@ -223,9 +223,7 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
             f"max_replay_transitions: {settings.max_replay_transitions}: "
             f"below the {longest} steps of one episode of {settings.env_id}"
         )
-    artifacts.write_json(
-        out / COLLECTION_FILE, {"kind": "unfinished collection"}
-    )  # fails now rather than after training
+    atomic.write_json(out / COLLECTION_FILE, {"kind": "unfinished collection"})  # fails now rather than after training
     policies, replay = _train(settings, seed)
     sets: dict[str, list[Episode]] = {}
     for level, policy in policies.items():
@@ -243,8 +241,9 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         "training": {"episodes": len(replay), "transitions": sum(map(len, replay)), "returns": _returns(replay)},
         "seconds": clock.seconds(),
         "versions": artifacts.versions(),
+        "threads": torch.get_num_threads(),
     }
-    artifacts.write_json(out / COLLECTION_FILE, collection)
+    atomic.write_json(out / COLLECTION_FILE, collection)
     return collection
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from obdistill.core import artifacts, logs
+from obdistill.core import artifacts, atomic, logs
 from obdistill.core.errors import UserError
 
 ATTEMPTS = 3
@@ -102,7 +102,7 @@ def _check(url: str, path: Path, note: Path, setting: str | None, check: Callabl
         )
     check(path)
     if noted != found:
-        artifacts.write_text(note, f"{found}\n")
+        atomic.write_text(note, f"{found}\n")
 
 
 def _check_url(url: str) -> None:
@@ -167,7 +167,7 @@ def _attempt(url: str, part: Path) -> None:
         etag = response.headers.get("ETag", "")
         # a weak ETag may stand for other bytes
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
-        artifacts.write_json(validator_file, {"url": url, "validator": validator})
+        atomic.write_json(validator_file, {"url": url, "validator": validator})
         length = max(0, int(response.headers.get("Content-Length", 0)))
         with (
             part.open("ab" if resumed else "wb") as file,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from obdistill.core import artifacts
+from obdistill.core.artifacts import Artifact
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer, Task
 
@@ -91,11 +92,12 @@ class Transitions:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Transitions of a task, with the normalizer that belongs to them."""
+    """Transitions of a task, with the normalizer that belongs to them, and the file they were read from."""
 
     task: Task
     transitions: Transitions
     normalizer: Normalizer
+    artifact: Artifact | None = None
 
 
 def make_dataset(task: Task, transitions: Transitions, action_low: np.ndarray, action_high: np.ndarray) -> Dataset:
@@ -184,4 +186,4 @@ def read_dataset(path: Path) -> Dataset:
     ):
         if columns.shape[1:] != rows.shape:
             raise UserError(f"{path}: {name}s of shape {columns.shape} do not fit the normalizer's {rows.shape}")
-    return Dataset(Task.from_metadata(metadata, path), transitions, normalizer)
+    return Dataset(Task.from_metadata(metadata, path), transitions, normalizer, Artifact.read(path, metadata))

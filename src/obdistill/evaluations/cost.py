@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
@@ -43,13 +44,14 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
         If the artifacts are of different tasks, or a training diverges.
     """
     rows: list[dict[str, Any]] = []
-    times = {}
+    times, read = {}, {}
     parts = (
         ("whole_data", dataset_path, settings.whole_data, 1),
         ("synset", synset_path, settings.synset, settings.repeats),
     )
     for name, path, training, repeats in parts:
         pairs = read_pairs(path)
+        read["synset" if rows else "dataset"] = pairs.artifact
         if rows and pairs.task.name != rows[0]["task"]:
             raise UserError(f"{path}: is of task {pairs.task.name!r}; {dataset_path} is of {rows[0]['task']!r}")
         raw = pairs.observations[-1], pairs.actions[-1]
@@ -73,7 +75,8 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
         **pairs.task.metadata(),
         "settings": settings.model_dump(),
         "seconds_of_each_training": times,
-        "inputs": artifacts.inputs(dataset=dataset_path, synset=synset_path),
+        "inputs": artifacts.inputs(**read),
+        "threads": torch.get_num_threads(),
     }
     artifacts.write_artifact(out, pd.DataFrame(rows), metadata)
 

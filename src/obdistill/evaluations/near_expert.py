@@ -42,7 +42,8 @@ def evaluate_near_expert(near_expert_path: Path, seed: int, settings: NearExpert
     """
     clock = artifacts.Clock()
     near_expert = read_near_expert(near_expert_path)
-    made = artifacts.read_sidecar(near_expert_path)
+    assert near_expert.artifact is not None
+    made = near_expert.artifact.metadata
     for key in ("algorithm", "settings", "transitions"):
         if key not in made:
             raise UserError(f"{near_expert_path}: its .json has no {key}")
@@ -74,7 +75,7 @@ def evaluate_near_expert(near_expert_path: Path, seed: int, settings: NearExpert
         "return": _mean_and_sd(returns),
         "score": _mean_and_sd(scores),
         "critics": compare_critics(near_expert, trajectories, settings.discount),
-        "inputs": artifacts.inputs(near_expert=near_expert_path),
+        "inputs": artifacts.inputs(near_expert=near_expert.artifact),
         "precision": "float32",
         "device": "cpu",
         "threads": torch.get_num_threads(),

@@ -78,7 +78,7 @@ def evaluate(
         "settings": settings.model_dump(),
         "protocol": protocol,
         "members": settings.policies if settings.ensemble else 1,
-        "inputs": artifacts.inputs(pairs=pairs_path),
+        "inputs": artifacts.inputs(pairs=pairs.artifact),
         "pairs": lineage(pairs_path),
         "precision": "float32",
         "device": "cpu",

@@ -48,7 +48,7 @@ def _names(config: ExperimentSettings) -> Iterator[Problem]:
 def _once(keys: Keys, values: Iterable[object]) -> Iterator[Problem]:
     values = list(values)
     for value in dict.fromkeys(value for value in values if values.count(value) > 1):
-        yield Problem(keys, f"{value!r} stands there twice; name each value once")
+        yield Problem(keys, f"{value!r} is listed twice; list each value once")
 
 
 def _repeats(config: ExperimentSettings) -> Iterator[Problem]:

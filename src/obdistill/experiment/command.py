@@ -10,7 +10,7 @@ from obdistill.experiment.jobs import Experiment
 @click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
 def check(config: tuple[Path, ...]) -> None:
-    """Check a configuration (default: config.yaml; files are laid over one another) and count its jobs."""
+    """Check a configuration (default: config.yaml; later files are merged into earlier ones) and count its jobs."""
     config = config or (Path("config.yaml"),)
     counts = Experiment.load(config).counts()
     jobs = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)

@@ -1,4 +1,4 @@
-"""The configuration of an experiment, and each job's settings: overrides, variants and protocols laid over."""
+"""The configuration of an experiment, and each job's settings: overrides, variants and protocols merged in."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -70,21 +70,21 @@ class Config(ExperimentSettings):
     # ---- the settings of jobs ----
 
     def distill_settings(self, task: str, method: str, variant: str = DEFAULT) -> DistillSettings:
-        """Return the distillation settings: `distill`, over it the overrides in their order, over these the variant."""
-        return _laid_over(self.distill, self._distill_layers(task, method, variant))
+        """Return the distillation settings: `distill`, into it the overrides in their order, then the variant."""
+        return _merged(self.distill, self._distill_layers(task, method, variant))
 
     def evaluate_settings(
         self, task: str, method: str, protocol: str = STANDARD, size: int | None = None
     ) -> EvaluateSettings:
-        """Return the settings of the evaluation of synsets: `evaluate`, over it the overrides in their order.
+        """Return the settings of the evaluation of synsets: `evaluate`, into it the overrides in their order.
 
-        Over these are laid those of the protocol, or of the size study if the size (None: the main one) is one of its.
+        Then those of the protocol are merged in, or of the size study if the size (None: the main one) is one of its.
         """
-        return _laid_over(self.evaluate, self._evaluate_layers(task, method, protocol, size))
+        return _merged(self.evaluate, self._evaluate_layers(task, method, protocol, size))
 
     def whole_data_settings(self, task: str) -> EvaluateSettings:
-        """Return the settings of behavior cloning on a task's whole dataset: `whole_data`, over it the overrides."""
-        return _laid_over(self.whole_data or EvaluateSettings(), self._overrides("whole_data", task, None))
+        """Return the settings of behavior cloning on a task's whole dataset: `whole_data`, into it the overrides."""
+        return _merged(self.whole_data or EvaluateSettings(), self._overrides("whole_data", task, None))
 
     def table_settings(self) -> TableSettings:
         """Return the settings of tables; tasks on the paper's datasets get the paper's numbers beside ours."""
@@ -127,25 +127,25 @@ class Config(ExperimentSettings):
             yield ("protocols", protocol, "evaluate"), self.protocols[protocol].evaluate
 
     def _refused_layers(self, unsound: set[str]) -> list[Problem]:
-        """Lay every layer over whatever it may meet; return the problems, except with settings that are unsound."""
+        """Merge every layer into whatever it may meet; return the problems, except with settings that are unsound."""
         refused: list[Problem] = []
         for task in self.tasks:
             for method in SYNSET_METHODS:
                 if "distill" not in unsound:
                     for variant in self.variants_of(method):
-                        _laid_over(self.distill, self._distill_layers(task, method, variant), refused)
+                        _merged(self.distill, self._distill_layers(task, method, variant), refused)
                 if "evaluate" not in unsound:
                     for protocol in (STANDARD, *self.protocols):
-                        _laid_over(self.evaluate, self._evaluate_layers(task, method, protocol, None), refused)
+                        _merged(self.evaluate, self._evaluate_layers(task, method, protocol, None), refused)
                     for size in self.sizes_of(task, method):
-                        _laid_over(self.evaluate, self._evaluate_layers(task, method, STANDARD, size), refused)
+                        _merged(self.evaluate, self._evaluate_layers(task, method, STANDARD, size), refused)
             if "whole_data" not in unsound:
-                _laid_over(self.whole_data or EvaluateSettings(), self._overrides("whole_data", task, None), refused)
+                _merged(self.whole_data or EvaluateSettings(), self._overrides("whole_data", task, None), refused)
         return refused
 
 
-def _laid_over(settings: S, layers: Iterator[Layer], refused: list[Problem] | None = None) -> S:
-    """Lay layers over settings; those that do not fit raise, or are left out and their problems added to `refused`."""
+def _merged(settings: S, layers: Iterator[Layer], refused: list[Problem] | None = None) -> S:
+    """Merge layers into settings; one that does not fit raises, or its problems are added to `refused`."""
     for at, update in layers:
         merged = merge(settings.model_dump(mode="json", exclude_unset=True), update)
         try:

@@ -73,9 +73,9 @@ class Experiment:
         Parameters
         ----------
         files : iterable of path
-            YAML files; the keys of a later one are laid over those of the earlier.
+            YAML files; later ones are merged into earlier ones.
         command_line : mapping, optional
-            Values of ``snakemake --config``, laid over all.
+            Values of ``snakemake --config``, merged into all.
         """
         layers = {os.path.relpath(file): load_yaml(Path(os.path.relpath(file))) for file in files}
         if command_line:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from obdistill.core.artifacts import write_atomically
+from obdistill.core.atomic import write_atomically
 from obdistill.core.declarations import Key, keys
 from obdistill.core.errors import UserError
 from obdistill.experiment.settings import ExperimentSettings

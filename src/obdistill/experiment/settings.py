@@ -24,7 +24,7 @@ def _no_variant(value: Any) -> Any:
             if value.startswith(f"{method}_"):
                 name = value.removeprefix(f"{method}_")
                 raise ValueError(
-                    f"is no method; a variant is written under variants now, as {name}: {{methods: [{method}], "
+                    f"is not a method; a variant is written under variants now, as {name}: {{methods: [{method}], "
                     "distill: {...}}"
                 )
     return value
@@ -64,7 +64,7 @@ class TaskPatterns(Settings):
         return [self.tasks] if isinstance(self.tasks, str) else list(self.tasks)
 
     def covers_task(self, task: str) -> bool:
-        """Tell whether a task is among them."""
+        """Return whether a task is among them."""
         return any(fnmatch.fnmatchcase(task, pattern) for pattern in self.patterns())
 
 
@@ -81,7 +81,7 @@ class Override(TaskPatterns):
     whole_data: EvaluateChanges = Field({}, description="keys of whole_data that differ")
 
     def covers(self, task: str, method: str | None) -> bool:
-        """Tell whether it applies to a task and a method (None: to the whole data)."""
+        """Return whether it applies to a task and a method (None: to the whole data)."""
         return self.covers_task(task) and (method is None or method in self.methods)
 
 

@@ -3,6 +3,7 @@
 Shape letters: N states, S state dimension, A action dimension.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from obdistill.core import artifacts
-from obdistill.core.artifacts import Arrays
+from obdistill.core.artifacts import Arrays, Artifact
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer, Task
 from obdistill.datasets.transitions import Dataset
@@ -37,12 +38,15 @@ class NearExpert:
         S -> ... -> A (mean), or -> 2A (mean and log standard deviation) if the algorithm is stochastic.
     critics : Critics
         One or more.
+    artifact : Artifact, optional
+        The file it was read from.
     """
 
     task: Task
     normalizer: Normalizer
     actor: nn.Sequential
     critics: Critics
+    artifact: Artifact | None = None
 
     @property
     def state_dim(self) -> int:
@@ -187,13 +191,14 @@ def read_near_expert(path: Path) -> NearExpert:
     """
     arrays, metadata = artifacts.read_arrays(path, KIND)
     critics = [f"critic_{i}" for i in range(len(arrays)) if f"critic_{i}.0.weight" in arrays]
-    return assemble(
+    found = assemble(
         Task.from_metadata(metadata, path),
         Normalizer.from_arrays(arrays, path),
         from_layers(_layers(arrays, "actor", path), f"{path}: actor"),
         [from_layers(_layers(arrays, name, path), f"{path}: {name}") for name in critics],
         path,
     )
+    return dataclasses.replace(found, artifact=Artifact.read(path, metadata))
 
 
 def assemble(

@@ -8,6 +8,7 @@ import torch
 
 from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
+from obdistill.core.sources import digest
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
 from obdistill.near_experts.corl import import_near_expert, input_files
@@ -54,7 +55,7 @@ def make_near_expert(
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
     chosen = settings.root
-    read = artifacts.inputs(dataset=dataset_path)
+    read = artifacts.inputs(dataset=dataset.artifact)
     checkpoint: Checkpoint | None = None
     report: dict[str, float] = {}
     transitions, statistics = 0, "dataset"
@@ -63,7 +64,12 @@ def make_near_expert(
         near_expert, statistics = import_near_expert(dataset, chosen)
         read |= artifacts.inputs(**input_files(chosen))
     else:
-        identity = {"settings": chosen.model_dump(mode="json"), "inputs": read, "versions": artifacts.versions()}
+        identity = {
+            "settings": chosen.model_dump(mode="json"),
+            "inputs": read,
+            "versions": artifacts.versions(),
+            "sources": digest("obdistill.near_experts.stage", chosen=chosen.algorithm),
+        }
         checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
         near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)

@@ -4,6 +4,7 @@ Shape letters: B transitions of a batch, S state dimension, A action dimension, 
 """
 
 import abc
+import contextlib
 import copy
 import logging
 import math
@@ -222,7 +223,8 @@ def train(
     values: dict[str, float] = {}
     if checkpoint is not None:
         checkpoint.restore(learner)
-    with logs.progress(settings.steps, settings.algorithm, initial=learner.step) as meter:
+    guard = contextlib.nullcontext() if checkpoint is None else checkpoint.guard()
+    with logs.progress(settings.steps, settings.algorithm, initial=learner.step) as meter, guard:
         for step in range(learner.step + 1, settings.steps + 1):
             factor = cosine(step - 1, settings.steps) if settings.actor_schedule == "cosine" else 1.0
             scale_learning_rate(learner.actor_optimizer, factor)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.paper import names
 from obdistill.paper.figure_data import KIND as FIGURE_DATA
 
@@ -83,6 +83,6 @@ def make_summary(table_1: Path, figure_1: Path, tests: Path, out: Path) -> None:
         "note": f"Differences are paired by seed, policy and episode; in brackets {confidence} Student-t intervals "
         "over seeds; p of Student's t, Holm-corrected over a task's pairs; below 0.05 methods are called different.",
     }
-    artifacts.write_json(out.with_name("metrics.json"), metrics(scores))
-    artifacts.write_json(out.with_name("findings.json"), said)
+    atomic.write_json(out.with_name("metrics.json"), metrics(scores))
+    atomic.write_json(out.with_name("findings.json"), said)
     artifacts.write_artifact(out, curves[CURVES], {"kind": "curves", "inputs": inputs})

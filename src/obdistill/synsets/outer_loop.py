@@ -231,7 +231,7 @@ def run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
     checkpoint.restore(loop)
     first, started = loop.step, time.perf_counter()
     steps = loop.settings.steps
-    with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter:
+    with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter, checkpoint.guard():
         while loop.step < steps:
             loop.advance()
             meter.update()

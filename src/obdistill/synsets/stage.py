@@ -11,6 +11,7 @@ from obdistill.core import artifacts
 from obdistill.core.checkpoints import Checkpoint
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
+from obdistill.core.sources import digest
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
 from obdistill.synsets.objectives import TARGETS_OF, describe_weights
@@ -65,10 +66,10 @@ def distill(
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
     near_expert = _read_near_expert(near_expert_path, objective, dataset)
-    used = {"dataset": dataset_path} | ({"near_expert": near_expert_path} if near_expert and near_expert_path else {})
+    read = artifacts.inputs(dataset=dataset.artifact, near_expert=near_expert.artifact if near_expert else None)
     made: dict[str, Any] = {
         "settings": settings.model_dump(),
-        "inputs": artifacts.inputs(**used),
+        "inputs": read,
         "device": device,
         "threads": torch.get_num_threads(),
     }
@@ -84,7 +85,8 @@ def distill(
         loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), pairs, seed)
         made |= {"weights": describe_weights(regression.weights), "precision": loop.gradient.precision}
         identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
-        checkpoint = Checkpoint(out, {**made, **identity, "versions": artifacts.versions()}, checkpoint_minutes)
+        identity |= {"versions": artifacts.versions(), "sources": digest("obdistill.synsets.stage")}
+        checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
         seconds_per_step = run(loop, checkpoint)
         steps, snapshots = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)
         metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
@@ -92,7 +94,7 @@ def distill(
     synset = Synset(
         dataset.task, objective, variant, seed, np.array(steps, np.int64), *raw, dataset.normalizer, seconds_per_step
     )
-    artifacts.write_artifact(out.with_name("metrics.csv"), metrics, {"kind": "metrics"})
+    artifacts.write_artifact(out.with_name("metrics.csv"), metrics, {"kind": "metrics", "threads": made["threads"]})
     write_synset(out, synset, {**made, "seconds": clock.seconds()})
     if checkpoint is not None:
         checkpoint.remove()

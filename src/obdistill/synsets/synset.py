@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from obdistill.core import artifacts
+from obdistill.core.artifacts import Artifact
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
 from obdistill.core.units import Normalizer, Task
@@ -43,6 +44,8 @@ class Synset:
         Units of the policies trained on these pairs.
     seconds_per_step : float, optional
         Time that an outer step took.
+    artifact : Artifact, optional
+        The file it was read from.
     """
 
     task: Task
@@ -54,6 +57,7 @@ class Synset:
     actions: np.ndarray
     normalizer: Normalizer
     seconds_per_step: float | None = None
+    artifact: Artifact | None = None
 
 
 def write_synset(path: Path, synset: Synset, metadata: Mapping[str, Any]) -> None:
@@ -80,7 +84,17 @@ def read_pairs(path: Path) -> Synset:
         dataset = transitions.read_dataset(path)
         observations, actions = dataset.transitions.observations[None], dataset.transitions.actions[None]
         step = np.zeros(1, np.int64)
-        return Synset(dataset.task, "bc_whole", DEFAULT, 0, step, observations, actions, dataset.normalizer)
+        return Synset(
+            dataset.task,
+            "bc_whole",
+            DEFAULT,
+            0,
+            step,
+            observations,
+            actions,
+            dataset.normalizer,
+            artifact=dataset.artifact,
+        )
     arrays, metadata = artifacts.read_arrays(path, KIND)
     for name, dimensions in (("steps", 1), ("observations", 3), ("actions", 3)):
         if name not in arrays or arrays[name].ndim != dimensions:
@@ -109,4 +123,5 @@ def read_pairs(path: Path) -> Synset:
         **named,
         normalizer=normalizer,
         seconds_per_step=metadata.get("seconds_per_step"),
+        artifact=Artifact.read(path, metadata),
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from gymnasium.envs.mujoco import MujocoEnv
 from scipy.spatial import ConvexHull
 
-from obdistill.core import artifacts, environments
+from obdistill.core import environments
 from obdistill.core.errors import UserError
 from obdistill.paper import names
 from obdistill.paper.settings import FigureSettings
@@ -116,8 +116,9 @@ def read_examples(
     if not by_task:
         raise UserError(f"{given[0]}: no synset in the files given has method {method} and {size} pairs")
     tasks = sorted(by_task, key=names.task_position)
-    inputs = [{"file": str(path), "sha256": artifacts.sha256(path)} for path, _ in (by_task[task] for task in tasks)]
-    return [example(by_task[task][1], pairs) for task in tasks], inputs
+    shown = [by_task[task] for task in tasks]
+    inputs = [{"file": str(path), "sha256": synset.artifact.sha256} for path, synset in shown if synset.artifact]
+    return [example(synset, pairs) for _, synset in shown], inputs
 
 
 def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:

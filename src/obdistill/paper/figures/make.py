@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.paper.description import Description
 from obdistill.paper.figure_data import KIND
@@ -133,10 +133,10 @@ def make_figure(name: str, data: Path, out: Path, settings: FigureSettings) -> N
         FigureCanvasAgg(figure)
         # without dates and versions the bytes depend on the data alone
         save = functools.partial(figure.savefig, dpi=settings.dpi)
-        artifacts.write_atomically(out, lambda path: save(path, metadata={"Software": None}))
+        atomic.write_atomically(out, lambda path: save(path, metadata={"Software": None}))
         plain: dict[str, Any] = {"CreationDate": None, "Creator": None, "Producer": None}
-        artifacts.write_atomically(out.with_suffix(".pdf"), lambda path: save(path, metadata=plain))
+        atomic.write_atomically(out.with_suffix(".pdf"), lambda path: save(path, metadata=plain))
     inputs = [{"file": str(data), "sha256": facts["sha256"]}]
     metadata = {"kind": "figure", "name": name, "settings": settings.model_dump(), "inputs": inputs}
-    artifacts.write_json(artifacts.sidecar(out), metadata | describe(name, facts).metadata())
+    atomic.write_json(artifacts.sidecar(out), metadata | describe(name, facts).metadata())
     log.info("%s: from %s", out, data)

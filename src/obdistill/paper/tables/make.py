@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.paper.episodes import read_episodes, select
 from obdistill.paper.selection import TABLE_SELECTIONS
@@ -91,9 +91,9 @@ def make_table(name: str, paths: Sequence[Path], out: Path, settings: TableSetti
     table = summarize(name, rows, settings)
     description = TABLES[name].describe(table, settings)
     heads, cells = TABLES[name].arrange(table, settings.digits)
-    artifacts.write_text(out.with_suffix(".md"), markdown(heads, cells, description))
-    artifacts.write_text(out.with_suffix(".html"), html(heads, cells, description))
-    artifacts.write_text(out.with_suffix(".tex"), latex(name, heads, cells, description))
+    atomic.write_text(out.with_suffix(".md"), markdown(heads, cells, description))
+    atomic.write_text(out.with_suffix(".html"), html(heads, cells, description))
+    atomic.write_text(out.with_suffix(".tex"), latex(name, heads, cells, description))
     metadata = {"kind": "table", "name": name, "settings": settings.model_dump(), "inputs": inputs}
     artifacts.write_artifact(out, table, metadata | description.metadata())
     log.info("%s: %d cells from %d rows in %d files", out, len(table), len(rows), len(inputs))

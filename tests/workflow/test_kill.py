@@ -29,24 +29,25 @@ SETS = {
         "actor_hidden_widths": [8],
         "critic_hidden_widths": [8],
     },
-    "card": {"episodes": 10},
+    "evaluate-near-expert": {"episodes": 10},
     "distill": {"steps": 12, "snapshot_every": 6, "inner": {"steps": 3, "architecture": "mlp_2"}},
     "evaluate": {"policies": 2, "episodes": 1, "bc": {"steps": 5}},
     "table": {},
+    "figure-data": {},
     "figure": {"dpi": 50},
-    "summary": {},
 }
 COMMANDS = {
     "collect": "--out own",
     "dataset": "--task pendulum --collection own --out dataset.npz",
     "near-expert": "--dataset dataset.npz --out near_expert.safetensors --checkpoint-minutes 0",
-    "card": "--near-expert near_expert.safetensors --out returns.csv",
+    "evaluate-near-expert": "--near-expert near_expert.safetensors --out returns.csv",
     "distill": "--dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
     "--out synsets/synset.npz --checkpoint-minutes 0",
     "evaluate": "--pairs synsets/synset.npz --out standard.csv",
-    "table": "--out table_1.csv standard.csv returns.csv",
-    "figure": "--out figure_1.png standard.csv returns.csv",
-    "summary": "--out learning_curves.csv standard.csv returns.csv",
+    "gather": "--out gathered.npz standard.csv returns.csv",
+    "table": "--name variance --out variance.csv gathered.npz",
+    "figure-data": "--out data/figure_1.csv gathered.npz",
+    "figure": "--out figure_1.png data/figure_1.csv",
 }
 
 _forks = multiprocessing.get_context("forkserver")
@@ -63,7 +64,8 @@ def _stage(folder: Path, name: str) -> None:
     torch.set_num_threads(1)
     with open("said.txt", "a") as said:
         os.dup2(said.fileno(), 2)
-    main([name, *COMMANDS[name].split(), "--settings", json.dumps(SETS[name])])
+    settings = ["--settings", json.dumps(SETS[name])] if name in SETS else []
+    main([name, *COMMANDS[name].split(), *settings])
 
 
 def run(folder: Path, name: str, seconds: float | None = None) -> tuple[float, bool]:

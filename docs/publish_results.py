@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from obdistill.experiment.jobs import Experiment
-from obdistill.paper import names as display
+from obdistill.paper import names
 from obdistill.paper import numbers as paper
-from obdistill.paper.statistics import intervals as statistics
+from obdistill.paper.description import Description
+from obdistill.paper.statistics import intervals
+from obdistill.paper.tables.formats import markdown_details
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = [*(f"table_{number}" for number in range(1, 6)), "aggregates", "variance"]
@@ -58,7 +60,8 @@ def publish(run: str) -> None:
         if name in tables:
             parts.append((target / f"{name}.md").read_text().rstrip())
         else:
-            parts.append(f"![{name}]({name}.png)\n\n{json.loads((source / f'{name}.json').read_text())['caption']}")
+            description = Description.of(json.loads((source / f"{name}.json").read_text()))
+            parts += [f"![{name}]({name}.png)", description.caption, *filter(None, [markdown_details(description)])]
     (target / "README.md").write_text("\n\n".join(parts) + "\n")
     write(ROOT / page, "results", (target / "table_1.md").read_text())
     for name in ("figure_1", "figure_2"):
@@ -91,9 +94,9 @@ def steps_text(scores: pd.DataFrame) -> str:
     found = []
     for step in shown:
         seeds = scores[scores["step"] == step].groupby("seed")["mean"].mean().to_numpy()
-        mean, low, high, n = statistics.student_t_interval([seeds])
+        mean, low, high, n = intervals.student_t_interval([seeds])
         found.append(
-            f"{display.number(mean, 1)} {display.interval(low, high, 1)} (n = {n} seeds) after {step:,} outer steps"
+            f"{names.number(mean, 1)} {names.interval(low, high, 1)} (n = {n} seeds) after {step:,} outer steps"
         )
     config = Experiment.load([ROOT / "config/paper.yaml"]).config
     theirs = config.distill_settings("halfcheetah_medium_replay", "av_pbc").steps

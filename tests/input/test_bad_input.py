@@ -25,11 +25,15 @@ from obdistill.cli import STAGES, main
 from obdistill.core import artifacts, atomic
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment
+from obdistill.paper.figure_data.make import make_figure_data
+from obdistill.paper.gather import gather
+from obdistill.paper.settings import FigureSettings
 from obdistill.synsets.stage import DistillSettings, distill
 
 MINARI_ID = minari_files.ID
 
 RETURNS = "standard.csv"
+GATHERED, FIGURE_DATA = "gathered.npz", "figure_1.csv"
 # commands that work in the folder that `good` makes
 DATASET = (
     'dataset --task pendulum --out new/dataset.npz --set env_id=Pendulum-v1 --set "reference_returns=[-1200, -150]"'
@@ -49,8 +53,10 @@ COMMANDS = {
     "--set steps=2 --set snapshot_every=1 --set inner.steps=2 "
     "--out new/synset.npz",
     "evaluate": "evaluate --set policies=1 --set episodes=1 --pairs synset.npz --out new/standard.csv",
-    "table": f"table --out new/table_1.csv {RETURNS}",
-    "figure": f"figure --out new/figure_1.png {RETURNS}",
+    "gather": f"gather --out new/returns.npz {RETURNS}",
+    "table": f"table --out new/table_1.csv {GATHERED}",
+    "figure-data": f"figure-data --out new/figure_1.csv {GATHERED}",
+    "figure": f"figure --out new/figure_1.png {FIGURE_DATA}",
 }
 
 
@@ -61,7 +67,8 @@ def good(tmp_path_factory):
     dataset, _ = write_small_inputs(folder)
     quick = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
     distill(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
-    write_returns(folder / RETURNS, 50.0)
+    gather([write_returns(folder / RETURNS, 50.0)], folder / GATHERED)
+    make_figure_data("figure_1", [folder / GATHERED], folder / FIGURE_DATA, FigureSettings())
     minari_files.make(folder)
     np.savez(folder / "checkpoint.npz", **make_weights())
     weights = {name: torch.from_numpy(array) for name, array in make_weights().items()}
@@ -165,11 +172,13 @@ OPTIONS = [
     ("table", "ends in '.txt'; .csv is needed", "--out new/t.txt"),
     ("table", "size 3", "--set size=3"),
     ("table", "paper_datasets.hopper_medium: 'x' is not one of the paper's", "--set paper_datasets.hopper_medium=x"),
-    ("table", "stands in two of the files", RETURNS),
-    ("table", "no.csv: no such file; a returns is needed", "no.csv"),
+    ("table", "is made from one file, the gathered returns", RETURNS),
+    ("gather", "is also in standard.csv; each run may be given once", RETURNS),
+    ("gather", "no.csv: no such file; a returns is needed", "no.csv"),
     ("figure", "ends in '.svg'; .png is needed", "--out new/f.svg"),
     ("figure", "dpi: 5: should be greater", "--set dpi=5"),
-    ("figure", "synset.npz: is a synset", "synset.npz"),
+    ("gather", "synset.npz: is a synset", "synset.npz"),
+    ("figure-data", "is made from one file, the gathered returns", "synset.npz"),
 ]  # fmt: skip
 
 
@@ -225,13 +234,13 @@ ARTIFACTS = [
     ("evaluate", "synset.npz", "synset", put(actions=np.ones((1, 8, 2), "f")), "'actions' has the shape"),
     ("evaluate", "synset.npz", "synset", put(observations=np.full((1, 8, 3), np.nan, "f")), "is not finite"),
     ("evaluate", "synset.npz", "synset", forget("seed"), "has no seed"),
-    ("table", RETURNS, "returns", lambda d, m: d.drop(columns="score"), "lacks the column 'score'"),
-    ("table", RETURNS, "returns", lambda d, m: d.iloc[:0], "holds no episode"),
-    ("table", RETURNS, "returns", column("score", "high"), "row 1: score is high; a finite number is needed"),
-    ("table", RETURNS, "returns", column("score", "inf"), "row 1: score is inf"),
-    ("figure", RETURNS, "returns", column("method", "sdw"), "sdw"),
-    ("figure", RETURNS, "returns", column("task", ["a", "b"] * 2), "holds the tasks a and b"),
-    ("figure", RETURNS, "returns", column("size", [1, 2, 1, 2]), "size is 1 and 2"),
+    ("gather", RETURNS, "returns", lambda d, m: d.drop(columns="score"), "lacks the column 'score'"),
+    ("gather", RETURNS, "returns", lambda d, m: d.iloc[:0], "holds no episode"),
+    ("gather", RETURNS, "returns", column("score", "high"), "row 1: score is high; a finite number is needed"),
+    ("gather", RETURNS, "returns", column("score", "inf"), "row 1: score is inf"),
+    ("gather", RETURNS, "returns", column("method", "sdw"), "sdw"),
+    ("gather", RETURNS, "returns", column("task", ["a", "b"] * 2), "column 'task' holds a and b; a returns"),
+    ("gather", RETURNS, "returns", column("size", [1, 2, 1, 2]), "column 'size' holds 1 and 2; a returns"),
 ]  # fmt: skip
 
 
@@ -488,7 +497,7 @@ def test_every_free_text_in_a_rule_is_quoted():
     assert [name for name, quoted in found if not quoted and name not in plain] == []
 
 
-@pytest.mark.parametrize("name", ["distill", "table"])
+@pytest.mark.parametrize("name", ["distill", "gather"])
 def test_a_real_process_says_one_line(name, folder):
     """As the shell sees it; the rest of this file stays in one process."""
     command = COMMANDS[name].replace("dataset.npz", "no.npz").replace(RETURNS, "no.csv")

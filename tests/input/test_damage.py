@@ -16,6 +16,7 @@ from helpers.workflow_copy import WorkflowCopy
 from obdistill.cli import main
 from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
+from obdistill.paper.gather import gather
 from obdistill.synsets.stage import DistillSettings, distill
 
 QUICK = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
@@ -23,7 +24,8 @@ READERS = {
     "dataset.npz": "distill --dataset dataset.npz --objective dbc --size 8 --out new/synset.npz",
     "near_expert.safetensors": "evaluate-near-expert --near-expert near_expert.safetensors --out new/returns.csv",
     "synset.npz": "evaluate --pairs synset.npz --out new/standard.csv",
-    "standard.csv": "table --out new/table_1.csv standard.csv",
+    "standard.csv": "gather --out new/returns.npz standard.csv",
+    "returns.npz": "table --out new/table_1.csv returns.npz",
 }
 
 
@@ -46,7 +48,7 @@ def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
     dataset, _ = write_small_inputs(folder)
     distill(dataset, None, "dbc", 8, 0, QUICK, folder / "synset.npz")
-    write_returns(folder / "standard.csv", 50.0)
+    gather([write_returns(folder / "standard.csv", 50.0)], folder / "returns.npz")
     return folder
 
 

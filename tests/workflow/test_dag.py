@@ -14,11 +14,11 @@ import yaml
 from helpers.workflow_copy import CONFIG, REPOSITORY, WorkflowCopy, write_inputs
 from obdistill.core import sources
 
-WHOLE = {"table": 1, "figure": 2, "summary": 1}  # show whole datasets too: table_1, figure_1, policy_spread
-# also those of synsets alone: aggregates, variance, performance_profiles, precision
-RETURNS = {"table": 3, "figure": 4, "summary": 1}
-REPORT = {"table": 3, "figure": 5, "summary": 1}  # also figure_2, which shows the synsets of av_pbc, seed 0
-PAPER = {"table": 4, "figure": 5, "summary": 1}  # also table_4, which is made from costs
+# what is made from the returns: tables 1, aggregates and variance; all figures but figure_2
+RETURNS = {"gather": 1, "table": 3, "figure_data": 4, "figure": 4, "summary": 1}
+REPORT = {**RETURNS, "figure_data": 5, "figure": 5}  # also figure_2, which shows the synsets of av_pbc, seed 0
+PAPER = {**REPORT, "table": 4}  # also table_4, which is made from costs
+GATHERED = {rule: count for rule, count in PAPER.items() if rule != "gather"}
 ALL = {
     **{
         "collect": 1,
@@ -82,7 +82,7 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
         ("near_experts", ["collect", "dataset", "near_expert"]),
         ("synsets", ["collect", "dataset", "near_expert", "select", "distill"]),
         ("evaluations", [rule for rule in ALL if rule not in PAPER]),
-        ("tables", [rule for rule in ALL if rule not in ("figure", "summary")]),
+        ("tables", [rule for rule in ALL if rule not in ("figure_data", "figure", "summary")]),
         ("figures", [rule for rule in ALL if rule not in ("table", "cost", "summary")]),
         ("paper", list(ALL)),
     ],
@@ -108,18 +108,21 @@ def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
 @pytest.mark.parametrize(
     ("module", "reruns"),
     [
-        ("paper/figures/figures", {"figure": 5, "summary": 1}),
-        ("paper/figures/rendering", {"figure": 5, "summary": 1}),
-        ("paper/tables/score_tables", {"table": 4, "summary": 1}),
-        ("paper/statistics/intervals", PAPER),
-        ("paper/names", PAPER),  # colors and names
+        ("paper/figures/style", {"figure": 5}),  # colors
+        ("paper/figures/make", {"figure": 5}),  # captions
+        ("paper/figure_data/poses", {"figure_data": 1, "figure": 1}),
+        ("paper/figure_data/curves", {"figure_data": 5, "figure": 5, "summary": 1}),
+        ("paper/tables/scores", {"table": 4, "summary": 1}),
+        ("paper/statistics/intervals", GATHERED),
+        ("paper/names", GATHERED),
+        ("paper/gather", PAPER),
         ("paper/summary", {"summary": 1}),
-        ("core/methods", PAPER),  # names in tables; what a method needs shows in its jobs' inputs and settings
+        ("core/methods", GATHERED),  # names in tables; what a method needs shows in its jobs' inputs and settings
         ("evaluations/cost", {"cost": 2, "table": 1}),
-        ("evaluations/near_expert", {"evaluate_near_expert": 2, **WHOLE}),
+        ("evaluations/near_expert", {"evaluate_near_expert": 2, **RETURNS}),
         (
             "evaluations/stage",
-            {"evaluate_near_expert": 2, "evaluate": 12, "evaluate_whole_data": 2, "cost": 2, **PAPER, "figure": 4},
+            {"evaluate_near_expert": 2, "evaluate": 12, "evaluate_whole_data": 2, **RETURNS},
         ),
         ("synsets/stage", {"select": 4, "distill": 8, "evaluate": 12, "cost": 2, **PAPER}),
         # one task's algorithm: its near-expert, and the two synsets that use it
@@ -153,9 +156,10 @@ def test_editing_machinery_reruns_nothing(workflow):
         ("report.table.digits", 2, {"table": 4, "summary": 1}),
         ("cost_repeats", 3, {"cost": 2, "table": 1}),
         ("report.figure.dpi", 100, {"figure": 5}),
-        ("near_expert_evaluation.episodes", 12, {"evaluate_near_expert": 2, **WHOLE}),
+        ("report.figure.confidence", 0.9, {"figure_data": 5, "figure": 5, "summary": 1}),
+        ("near_expert_evaluation.episodes", 12, {"evaluate_near_expert": 2, **RETURNS}),
         ("evaluate.episodes", 3, {"evaluate": 12, **RETURNS}),
-        ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **WHOLE}),
+        ("whole_data.episodes", 3, {"evaluate_whole_data": 2, **RETURNS}),
         ("distill.outer.learning_rate", 0.5, {"distill": 8, "evaluate": 8, **REPORT}),  # not the random selections
         ("distill.weighting.critic", "first", {"distill": 4, "evaluate": 4, **REPORT}),  # av_pbc only
         (
@@ -193,17 +197,19 @@ def test_adding_a_protocol_runs_its_evaluations_only(workflow):
     other = {"methods": ["av_pbc"], "evaluate": {"bc": {"architecture": "mlp_2"}}}
     workflow.write_config(changed("protocols", {"other": other}))
     answer = workflow.planned()
-    assert answer.counts == {"evaluate": 4, "table": 1}
-    assert all(path.endswith(("/other.csv", "results/paper/table_2.csv")) for path in answer.outputs)
+    assert answer.counts == {"evaluate": 4, **RETURNS, "table": 4}  # table_2 is new
+    assert all("/other.csv" in path or path.startswith("results/paper/") for path in answer.outputs)
     assert answer.text.count('"architecture":"mlp_2"') == 4
 
 
 def test_adding_sizes_runs_those_sizes_only(workflow):
     workflow.write_config(changed("size_study", {"sizes": [4], "tasks": "first"}))
     answer = workflow.planned()
-    assert answer.counts == {"distill": 2, "evaluate": 2, "table": 1, "figure": 1}
-    paper = ["results/paper/synset_size.png", "results/paper/table_5.csv"]
-    assert [path for path in answer.outputs if "/first/av_pbc/default/size4/" not in path] == paper
+    # table_5 and synset_size are new
+    assert answer.counts == {"distill": 2, "evaluate": 2, **RETURNS, "table": 4, "figure_data": 5, "figure": 5}
+    assert {"results/paper/synset_size.png", "results/paper/table_5.csv"} < set(answer.outputs)
+    made = [path for path in answer.outputs if not path.startswith("results/paper/")]
+    assert all("/first/av_pbc/default/size4/" in path for path in made)
 
 
 def test_a_lost_or_replaced_file_is_noticed(workflow):
@@ -288,7 +294,7 @@ def test_the_papers_grid(tmp_path):
         },
         # Table 1, the sizes of Table 5, the protocols of Table 2, the ensembles of Table 3
         **{"evaluate": 9 * (3 * 5 + 10) + 3 * 4 * 5 + 9 * 8 * 5 + 9 * 3 * 5, "evaluate_whole_data": 9, "cost": 9},
-        **{"table": 7, "figure": 6, "summary": 1, "all": 1, "total": 1125},
+        **{"gather": 1, "table": 7, "figure_data": 6, "figure": 6, "summary": 1, "all": 1, "total": 1132},
     }
 
 

@@ -65,7 +65,7 @@ def test_publishing_copies_results_and_writes_captions(publish, tmp_path, monkey
     (source / "table_1.csv").write_text("csv")
     for name in publish.FIGURES:
         (source / f"{name}.png").write_text("png")
-        (source / f"{name}.json").write_text(json.dumps({"caption": f"caption of {name}"}))
+        (source / f"{name}.json").write_text(json.dumps({"caption": f"caption of {name}", "notes": [], "counts": []}))
     start, end = publish.marks("results")
     figure = publish.marks("figure_2")
     (tmp_path / "README.md").write_text(f"before\n{start}old\n{end}\n{figure[0]}{figure[1]}\nafter\n")

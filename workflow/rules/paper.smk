@@ -155,6 +155,8 @@ rule paper:
         rules.gather.output,
         rules.tables.input,
         rules.figures.input,
+        [paths(file, experiment.summarized_tables()) for file in rules.table.output],
+        [paths(file, experiment.summarized_figures()) for file in rules.figure_data.output],
         rules.summary.output,
     localrule: True
     message:

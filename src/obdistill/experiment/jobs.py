@@ -27,7 +27,6 @@ from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS, Selec
 from obdistill.synsets.settings import RANDOM
 
 Job = dict[str, str | int]
-SUMMARIZED = ("table_1", "variance")  # tables that the summary is made from, whether or not they are chosen
 DRAWING = {"columns", "dpi"}  # settings of figures that change no number
 
 
@@ -136,6 +135,14 @@ class Experiment:
         shown = FIGURE_SELECTIONS if chosen is None else chosen
         return [{"figure": name} for name in FIGURE_SELECTIONS if name in shown and self.shown_in_figure(name)]
 
+    def summarized_tables(self) -> list[Job]:
+        """Return the tables that the summary is made from, whether or not they are chosen."""
+        return [{"table": "table_1"}, {"table": "variance"}]
+
+    def summarized_figures(self) -> list[Job]:
+        """Return the figures whose numbers the summary is made from, likewise."""
+        return [{"figure": "figure_1"}]
+
     def shown_in_table(self, name: str) -> dict[str, list[Job]]:
         """Return the files that a table is made from: jobs by rule; nothing if it has nothing to show."""
         return self._shown(TABLE_SELECTIONS[name], self.config.table_settings().size)
@@ -229,8 +236,8 @@ class Experiment:
             "evaluate_whole_data": len(self.whole_data()),
             "cost": len(self.costs()),
             "gather": 1,
-            "table": len({*SUMMARIZED, *(job["table"] for job in self.tables())}),
-            "figure_data": len({"figure_1", *(job["figure"] for job in self.figures())}),
+            "table": len({job["table"] for job in [*self.tables(), *self.summarized_tables()]}),
+            "figure_data": len({job["figure"] for job in [*self.figures(), *self.summarized_figures()]}),
             "figure": len(self.figures()),
             "summary": 1,
         }

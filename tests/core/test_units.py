@@ -17,9 +17,7 @@ def test_reference_returns_that_give_no_score_are_refused(found):
         Task.from_metadata({**GOOD, "reference_returns": found}, Path("a.npz"))
 
 
-@pytest.mark.parametrize(
-    "change", [{"reference_returns": [1]}, {"reference_returns": "ab"}, {"reference_returns": None}]
-)
+@pytest.mark.parametrize("found", [[1], "ab", None])
 def test_metadata_without_a_task_are_told(found):
     with pytest.raises(UserError, match=r"its \.json has no task, env_id and reference_returns"):
         Task.from_metadata({**GOOD, "reference_returns": found}, Path("a.npz"))

@@ -18,7 +18,7 @@ STAGES := datasets near_experts synsets evaluations paper
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm lint format docs readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ test-slow: $(READY)  ## run the tests that take longest: real stages under DVC, 
 
 test-slurm: $(READY)  ## run the workflow on a Slurm started for it (Debian, as root: packages are installed)
 	pytest -m slurm
+
+torture: $(READY)  ## kill, race and damage at random; prints counts of what is lost or wrong (half an hour)
+	python benchmarks/torture.py
 
 lint: $(READY)  ## check format, style, types, imports and the workflow
 	ruff check

@@ -29,13 +29,20 @@ from obdistill.synsets.settings import DistillSettings, InnerSettings, OuterSett
 STATE, ACTION, BATCH = 17, 6, 2560  # HalfCheetah, and the paper's outer batch
 
 
-def flops(size: int, steps: int) -> float:
+def flops(architecture: str, size: int, steps: int) -> float:
     """Floating-point operations of the matrix products of one outer step and run."""
-    widths = ARCHITECTURES["mlp_4"].widths(STATE, ACTION)
+    widths = ARCHITECTURES[architecture].widths(STATE, ACTION)
     layers = [i * o for i, o in itertools.pairwise(widths)]
     forward = sum(layers) * 3 - layers[0]  # value, weight gradient, and all but the first input gradient
     reverse = sum(layers) * 6 - layers[0]  # the first layer has no tangent of its input
     return 2.0 * (size * steps * (forward + reverse) + BATCH * forward)
+
+
+def plain_module(architecture: str) -> nn.Sequential:
+    """Make a network as a module; one with skips is not known here."""
+    widths = ARCHITECTURES[architecture].widths(STATE, ACTION)
+    layers = [layer for i, o in itertools.pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())]
+    return nn.Sequential(*layers[:-1], nn.Tanh())
 
 
 def plain_step(module: nn.Sequential, initial: Parameters, states: Tensor, actions: Tensor, batch, steps: int):
@@ -81,16 +88,18 @@ def median_times(contestants: dict[str, Callable[[], object]], rounds: int) -> d
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def case(size: int, steps: int, runs: int, precision: Precision = "float32") -> tuple[MetaGradient, tuple]:
+def case(
+    architecture: str, size: int, steps: int, runs: int, precision: Precision = "float32"
+) -> tuple[MetaGradient, tuple]:
     """Make an engine and its inputs."""
     generator = torch.Generator().manual_seed(0)
     settings = DistillSettings(
-        inner=InnerSettings(steps=steps),
+        inner=InnerSettings(architecture=architecture, steps=steps),
         outer=OuterSettings(batch_size=BATCH, initializations=runs),
         precision=precision,
     )
     engine = MetaGradient(settings, size, (STATE, ACTION))
-    initial = orthogonal_policies(ARCHITECTURES["mlp_4"], STATE, ACTION, runs, generator)
+    initial = orthogonal_policies(ARCHITECTURES[architecture], STATE, ACTION, runs, generator)
     states = torch.randn(size, STATE, generator=generator)
     actions = torch.rand(size, ACTION, generator=generator) * 2 - 1
     batch = (
@@ -114,18 +123,16 @@ def product_speed(runs: int, precision: Precision, rounds: int) -> float:
         return 50 * runs * 2 * 256**3 / median_times({"bmm": many}, rounds)["bmm"] / 1e9
 
 
-def compare(size: int, steps: int, rounds: int, threads: int) -> None:
+def compare(architecture: str, size: int, steps: int, rounds: int, threads: int) -> None:
     """Print the ratio plain / engine; one engine at a time takes turns with the plain way."""
     torch.set_num_threads(threads)
-    module = nn.Sequential(
-        *(nn.Linear(STATE, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()),
-        *(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, ACTION), nn.Tanh()),
-    )
-    print(f"\n{threads} thread(s), {size} pairs, {steps} inner steps; seconds per run, medians of {rounds} rounds")
+    module = plain_module(architecture)
+    print(f"\n{architecture}, {threads} thread(s), {size} pairs, {steps} inner steps")
+    print(f"seconds per run, medians of {rounds} rounds")
     columns = ("precision", "runs", "plain", "engine", "ratio", "GFLOP/s", "products", "cosine")
     print(" ".join(f"{column:>9}" for column in columns))
     for precision, runs in itertools.product(get_args(Precision)[1:], (1, 2, 5)):
-        engine, inputs = case(size, steps, runs, precision)
+        engine, inputs = case(architecture, size, steps, runs, precision)
         plain = functools.partial(plain_step, module, inputs[0][:1], *inputs[1:], steps)
         times = median_times({"plain": plain, "engine": lambda e=engine, i=inputs: e(*i)}, rounds)
         each = times["engine"] / runs
@@ -135,7 +142,7 @@ def compare(size: int, steps: int, rounds: int, threads: int) -> None:
             for run in range(runs)
         )
         found = torch.cat([g.flatten() for g in engine(*inputs)[1:]])
-        speed = flops(size, steps) / each / 1e9, product_speed(runs, precision, rounds)
+        speed = flops(architecture, size, steps) / each / 1e9, product_speed(runs, precision, rounds)
         cosine = torch.cosine_similarity(found, wanted, dim=0).item()
         print(
             f"{precision:>9} {runs:9} {times['plain']:9.3f} {each:9.3f} {times['plain'] / each:9.2f} "
@@ -143,15 +150,15 @@ def compare(size: int, steps: int, rounds: int, threads: int) -> None:
         )
 
 
-def sweep(rounds: int) -> None:
+def sweep(architecture: str, rounds: int) -> None:
     """Print seconds per outer step and run over sizes."""
-    print(f"\nseconds per outer step and run, float32, medians of {rounds} rounds")
+    print(f"\n{architecture}: seconds per outer step and run, float32, medians of {rounds} rounds")
     print(f"{'threads':>7} {'runs':>5} {'pairs':>6} " + " ".join(f"{f'T={t}':>8}" for t in (20, 50, 100)))
     for threads, runs, size in itertools.product((1, 2), (1, 2, 5), (16, 64, 256)):
         torch.set_num_threads(threads)
         cells = []
         for steps in (20, 50, 100):
-            engine, inputs = case(size, steps, runs)
+            engine, inputs = case(architecture, size, steps, runs)
             cells.append(median_times({"engine": lambda e=engine, i=inputs: e(*i)}, rounds)["engine"] / runs)
         print(f"{threads:7} {runs:5} {size:6} " + " ".join(f"{cell:8.4f}" for cell in cells))
 
@@ -161,12 +168,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds (default 7)")
     parser.add_argument("--pairs", type=int, default=256, help="size of the synset (default 256, the paper's)")
     parser.add_argument("--steps", type=int, default=100, help="inner steps (default 100, the paper's)")
+    plain = [name for name, architecture in ARCHITECTURES.items() if not architecture.skips]
+    parser.add_argument("--architecture", choices=plain, default="mlp_4", help="network (default mlp_4, the paper's)")
     parser.add_argument("--sweep", action="store_true", help="also print the time over sizes")
     arguments = parser.parse_args()
     for threads in (2, 1):
-        compare(arguments.pairs, arguments.steps, arguments.rounds, threads)
+        compare(arguments.architecture, arguments.pairs, arguments.steps, arguments.rounds, threads)
     if arguments.sweep:
-        sweep(arguments.rounds)
+        sweep(arguments.architecture, arguments.rounds)
     print(f"\npeak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

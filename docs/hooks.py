@@ -34,7 +34,7 @@ def configuration(argument: str = "") -> str:
     from obdistill.experiment.schema import readme_text
 
     text = readme_text((ROOT / "config/README.md").read_text()).partition("\n")[2]
-    return re.sub(r"<!--.*?-->\n", "", text)
+    return re.sub(r"<!--.*?-->\n", "", text).replace("`../", "`")
 
 
 def commands(argument: str = "") -> str:

@@ -112,12 +112,3 @@ def test_data_and_hash_are_of_one_file_even_if_it_is_written_in_between(tmp_path
     arrays, metadata = read_arrays(path, "made")
     assert arrays["x"].tolist() == [0, 0, 0]
     assert metadata["writer"] == 0
-
-
-def test_threads_stand_with_the_versions(tmp_path):
-    path = tmp_path / "data.npz"
-    write_artifact(path, {"x": np.zeros(1)}, {"kind": "made", "threads": 3})
-    metadata = read_metadata(path, "made")
-    assert metadata["versions"]["threads"] == "3"
-    assert "threads" not in metadata
-    assert "threads" not in artifacts.versions()

@@ -13,6 +13,7 @@ from obdistill.core import outputs
 from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.stage import distill
 
+SUMMARY = "summary --table standard.csv --curves standard.csv --tests standard.csv"
 DISTILL = "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective pbc --size 8"
 EVALUATE = "evaluate --pairs synset.npz"
 REFUSED = [
@@ -37,8 +38,14 @@ REFUSED = [
     ("cost --dataset dataset.npz --synset synset.npz --out synset.csv", "of the input synset.npz"),
     ("dataset --task a --out data.npz --set source=d4rl --set file=data.hdf5", "of the input data.hdf5"),
     ("table --out standard.csv standard.csv", "is the input standard.csv"),
-    ("summary --out standard.csv standard.csv", "is the input standard.csv"),
-    ("summary --out metrics.csv standard.csv", "a distillation or a summary writes metrics"),
+    (
+        "summary --table standard.csv --curves standard.csv --tests standard.csv --out standard.csv",
+        "is the input standard.csv",
+    ),
+    (
+        "summary --table standard.csv --curves standard.csv --tests standard.csv --out metrics.csv",
+        "a distillation or a summary writes metrics",
+    ),
     ("figure --out standard.png standard.csv", "of the input standard.csv"),
     (
         "table --out new/table_1.csv --log standard.csv standard.csv",

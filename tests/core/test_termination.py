@@ -2,22 +2,21 @@
 
 import os
 import re
-import shlex
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from helpers import stages
 from helpers.small import write_small_inputs
 from obdistill.core import termination
 from obdistill.core.termination import Terminated
 from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.stage import distill
 
-TRAIN = "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc --set batch_size=8"
+TRAIN = "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc --set batch_size=8 "
+TRAIN += "--set actor_hidden_widths=[8] --set critic_hidden_widths=[8] --threads 1 --set steps=1000000"
 EVALUATE = "evaluate --pairs synset.npz --out new/standard.csv --set bc.steps=1 --set policies=100 --set episodes=1000"
 
 
@@ -30,17 +29,23 @@ def good(tmp_path_factory):
     return folder
 
 
-def start(command: str) -> "subprocess.Popen[str]":
-    code = "import sys; from obdistill.cli import main; main(sys.argv[1:])"
-    return subprocess.Popen([sys.executable, "-c", code, *shlex.split(command)], stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(condition, process: "subprocess.Popen[str]") -> None:
+def wait_for(condition, process) -> None:
     deadline = time.monotonic() + 60
     while not condition():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
+        assert process.exitcode is None, said()
+        assert time.monotonic() < deadline, said()
         time.sleep(0.05)
+
+
+def said() -> list[str]:
+    return [line for line in Path(stages.SAID).read_text().splitlines() if line]
+
+
+def end(process, number: int) -> int:
+    """Send a signal; returns the status."""
+    os.kill(process.pid, number)
+    process.join(60)
+    return process.exitcode
 
 
 def children(pid: int) -> list[int]:
@@ -56,42 +61,38 @@ def running(pid: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_training_ends_after_its_step_and_goes_on_later(number, folder):
-    command = f"{TRAIN} --set actor_hidden_widths=[8] --set critic_hidden_widths=[8] --threads 1"
-    process = start(f"{command} --set steps=1000000 --checkpoint-minutes 0")
+    process = stages.start(folder, f"{TRAIN} --checkpoint-minutes 0")
     wait_for(Path("new/near_expert.checkpoint.safetensors").exists, process)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == (130 if number == signal.SIGINT else 128 + number)
-    assert "Traceback" not in said
-    last = [line for line in said.splitlines() if line][-2 if number == signal.SIGINT else -1]
-    assert re.search("after step .*; the same command goes on from new/near_expert.checkpoint.safetensors", last)
+    assert end(process, number) == 128 + number
+    lines = said()
+    assert re.search(
+        "after step .*; the same command goes on from new/near_expert.checkpoint.safetensors",
+        lines[-2 if number == signal.SIGINT else -1],
+    )
+    assert not any("Traceback" in line for line in lines)
     assert [path.name for path in Path("new").iterdir()] == ["near_expert.checkpoint.safetensors"]
-    if number != signal.SIGTERM:
-        return
-    process = start(f"{command} --set steps=1000000")
-    assert any("going on after step" in line for line in process.stderr)
-    process.kill()
-    process.communicate()
+    process = stages.start(folder, TRAIN)
+    wait_for(lambda: any("going on after step" in line for line in said()), process)
+    end(process, signal.SIGKILL)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes by /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_workers_end_with_their_parent(number, folder):
-    process = start(f"{EVALUATE} --workers 2 --threads 1")
-    wait_for(lambda: len(children(process.pid)) >= 3, process)  # two workers, and multiprocessing's own helper
+    process = stages.start(folder, f"{EVALUATE} --workers 2 --threads 1")
+    wait_for(lambda: len(children(process.pid)) >= 2, process)
     workers = children(process.pid)
-    time.sleep(0.5)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)  # until nobody holds the pipe any more
-    deadline = time.monotonic() + 20
+    time.sleep(1)
+    status = end(process, number)
+    deadline = time.monotonic() + 60
     while any(map(running, workers)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(running, workers))
+    assert status == (-number if number == signal.SIGKILL else 128 + number)
     if number == signal.SIGTERM:
-        assert process.returncode == 143
-        assert said.splitlines()[-1].endswith("error: ended by SIGTERM")
+        assert said()[-1].endswith("error: ended by SIGTERM")
     if number != signal.SIGKILL:
-        assert "Traceback" not in said
+        assert not any("Traceback" in line for line in said())
         assert list(Path("new").iterdir()) == []
 
 

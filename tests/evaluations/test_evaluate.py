@@ -157,7 +157,7 @@ def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
     assert metadata["env_id"] == "Pendulum-v1"
     assert (metadata["precision"], metadata["device"], metadata["threads"]) == ("float32", "cpu", 1)
     made = artifacts.read_sidecar(tmp_path / "synset.npz")
-    assert metadata["pairs"] == {key: made[key] for key in ("settings", "inputs", "device", "threads")}
+    assert metadata["pairs"] == {key: made[key] for key in ("settings", "inputs", "device", "threads", "versions")}
 
 
 def test_an_ensemble_is_one_policy_in_the_table(tmp_path):

@@ -88,7 +88,7 @@ def test_the_evaluation_of_a_known_policy(tmp_path, counting):
     fixed = {"task": "counting", "method": "near_expert", "protocol": "near_expert", "size": 77, "seed": 3}
     for column, value in (fixed | {"step": 0, "policy": 0, "policy_seed": 4}).items():
         assert (table[column] == value).all(), column
-    assert metadata["near_expert"] == {"settings": {"seed": 4}}
+    assert metadata["near_expert"]["settings"] == {"seed": 4}
     assert (metadata["precision"], metadata["device"], metadata["threads"]) == ("float32", "cpu", 1)
     assert metadata["score"]["mean"] == pytest.approx(20 * reward, rel=1e-5)
     assert metadata["score"]["sd"] == pytest.approx(0, abs=1e-6)
@@ -162,7 +162,7 @@ def test_the_released_near_expert_scores_what_was_measured(tmp_path):
     make_near_expert(tmp_path / "dataset.npz", parse(NearExpertSettings, settings, "test"), out)
     evaluate_near_expert(out, 0, NearExpertEvaluationSettings(episodes=30), tmp_path / "returns.csv")
     metadata = artifacts.read_metadata(tmp_path / "returns.csv", "returns")
-    assert metadata["near_expert"] == {"settings": {"seed": 4}}
+    assert metadata["near_expert"]["settings"] == {"seed": 4}
     assert (metadata["precision"], metadata["device"], metadata["threads"]) == ("float32", "cpu", 1)
     assert metadata["score"]["mean"] == pytest.approx(45.9, abs=3)
     for critic in metadata["critics"].values():

@@ -52,6 +52,6 @@ def test_every_source_has_a_module():
 
 
 def test_settings_load_no_code_that_computes():
-    code = f"import sys, obdistill.experiment.jobs; print([name for name in {HEAVY} if name in sys.modules])"
+    code = f"import sys, obdistill.experiment.jobs, obdistill.experiment.record; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -90,7 +90,10 @@ def test_damaged_sidecars(name, how, folder, capfd):
 @pytest.mark.parametrize(
     ("damaged", "line"),
     [
-        ("synset.npz", "results/synset.npz: damaged: its sha256 is not the one in synset.json; delete it and run"),
+        (
+            "synset.npz",
+            "results/synset.npz: damaged: its sha256 is not the one in synset.json; delete it and run again",
+        ),
         ("synset.json", "results/synset.json: is not JSON .*; synset.npz is of no use without it; delete both and run"),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_used(tmp_path):
     other = small_loop(small_settings())
     Checkpoint(tmp_path / "synset.npz", {"seed": 1}).restore(other)
     assert other.step == 0
-    path = tmp_path / "checkpoint.safetensors"
+    path = tmp_path / "synset.checkpoint.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))

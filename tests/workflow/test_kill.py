@@ -1,7 +1,6 @@
 """kill -9 at random moments: what is there is whole, and the same command again ends with the bytes of a quiet run."""
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -13,78 +12,30 @@ from pathlib import Path
 
 import pytest
 
+from helpers import stages
 from helpers.workflow_copy import WorkflowCopy
 from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 
 KILLS_PER_STAGE = 3
-SETS = {
-    "collect": {"env_id": "Pendulum-v1", "medium_steps": 400, "transitions": 400, "levels": ["medium"]}
-    | {"random_steps": 200, "batch_size": 16, "hidden_widths": [8]},
-    "dataset": {"source": "collect", "collection": "own", "level": "medium", "reference_returns": [-1200.0, -150.0]},
-    "near-expert": {
-        "algorithm": "td3_bc",
-        "steps": 60,
-        "batch_size": 16,
-        "actor_hidden_widths": [8],
-        "critic_hidden_widths": [8],
-    },
-    "evaluate-near-expert": {"episodes": 10},
-    "distill": {"steps": 12, "snapshot_every": 6, "inner": {"steps": 3, "architecture": "mlp_2"}},
-    "evaluate": {"policies": 2, "episodes": 1, "bc": {"steps": 5}},
-    "table": {},
-    "figure-data": {},
-    "figure": {"dpi": 50},
-}
-COMMANDS = {
-    "collect": "--out own",
-    "dataset": "--task pendulum --collection own --out dataset.npz",
-    "near-expert": "--dataset dataset.npz --out near_expert.safetensors --checkpoint-minutes 0",
-    "evaluate-near-expert": "--near-expert near_expert.safetensors --out returns.csv",
-    "distill": "--dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
-    "--out synsets/synset.npz --checkpoint-minutes 0",
-    "evaluate": "--pairs synsets/synset.npz --out standard.csv",
-    "gather": "--out gathered.npz standard.csv returns.csv",
-    "table": "--name variance --out variance.csv gathered.npz",
-    "figure-data": "--out data/figure_1.csv gathered.npz",
-    "figure": "--out figure_1.png data/figure_1.csv",
-}
-
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["snakemake.cli", "obdistill.experiment.jobs", "obdistill.paper.tables.make"])
-
-
-def _stage(folder: Path, name: str) -> None:
-    """Run a stage in this process, which is a fork of one that has imported everything already."""
-    import torch
-
-    from obdistill.cli import main
-
-    os.chdir(folder)
-    torch.set_num_threads(1)
-    with open("said.txt", "a") as said:
-        os.dup2(said.fileno(), 2)
-    settings = ["--settings", json.dumps(SETS[name])] if name in SETS else []
-    main([name, *COMMANDS[name].split(), *settings])
 
 
 def run(folder: Path, name: str, seconds: float | None = None) -> tuple[float, bool]:
     """Run a stage, killed after some seconds if it is still at work; returns how long it took, and if it was killed."""
-    process = _forks.Process(target=_stage, args=(folder, name))
     began = time.monotonic()
-    process.start()
+    process = stages.start_step(folder, name)
     process.join(seconds if seconds is not None else 120)
     process.kill()
     process.join()
     killed = process.exitcode == -signal.SIGKILL
-    assert process.exitcode == 0 or (killed and seconds is not None), (folder / "said.txt").read_text()
+    assert process.exitcode == 0 or (killed and seconds is not None), (folder / stages.SAID).read_text()
     return time.monotonic() - began, killed
 
 
 def data(folder: Path) -> dict[str, str]:
     """Hash every file of data; of a sidecar, what does not tell how long it took."""
     found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "said.txt"):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != stages.SAID):
         hidden = path.name.startswith(".")  # a temporary file may hold anything: its writer was killed in the middle
         if hidden or path.suffix != ".json":
             found[str(path.relative_to(folder))] = artifacts.sha256(path)
@@ -102,7 +53,7 @@ def test_every_stage_survives(tmp_path):
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     quiet.mkdir(), killed.mkdir()
     kills = 0
-    for name in COMMANDS:
+    for name in stages.STEPS:
         took, _ = run(quiet, name)
         expected = data(quiet)
         hits = 0

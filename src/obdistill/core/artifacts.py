@@ -98,9 +98,8 @@ def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     data : dict of ndarray, or DataFrame
         What to write. Floats of a table are written with 6 significant digits.
     metadata : mapping
-        Plain data: ``kind`` first of all, settings, seeds, facts; ``threads``, the CPU threads of what torch computed,
-        for they decide the last bits too. ``versions``, ``sha256``, and ``metadata_sha256``, of all the others, are
-        added here.
+        Plain data: ``kind`` first of all, settings, seeds, facts. ``sha256`` and ``versions`` are added here, and
+        ``metadata_sha256``, of all the others.
 
     Raises
     ------
@@ -242,6 +241,11 @@ def check_unpacked_size(path: Path) -> None:
         return
     if unpacked > max(2**30, 100 * path.stat().st_size):
         raise UserError(f"{path}: refused: would unpack to {unpacked / 2**30:.1f} GiB; at most 1 GiB is allowed")
+
+
+def metadata_of(artifact: Artifact | None) -> Mapping[str, Any]:
+    """Return the metadata of what was read; none of what was made in memory."""
+    return {} if artifact is None else artifact.metadata
 
 
 def inputs(**read: Artifact | Path | None) -> dict[str, dict[str, str]]:

@@ -3,14 +3,16 @@
 import functools
 import logging
 import math
+import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import mujoco
 import numpy as np
 
-from obdistill.core.errors import UserError
+from obdistill.core.errors import UserError, out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +93,9 @@ def reset(env: "gymnasium.Env[Any, Any]", seed: int) -> np.ndarray:
     Raises
     ------
     Faulty
-        If it is no such state.
+        If it is no such state, or the environment fails.
     """
-    answer = env.reset(seed=seed)
+    answer = _answer("reset", lambda: env.reset(seed=seed))
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise Faulty(f"reset gives {_kind(answer)}; (state, info) is needed")
     return _state(env, answer[0])
@@ -108,7 +110,7 @@ def step(env: "gymnasium.Env[Any, Any]", action: np.ndarray) -> tuple[np.ndarray
         If one of them is of another shape or no number, or the reward is not finite; one number in an array is a
         number. Whether the state is finite is for the caller to check, who has many at once.
     """
-    answer = env.step(action)
+    answer = _answer("step", lambda: env.step(action))
     if not isinstance(answer, tuple) or len(answer) != 5:
         raise Faulty(f"step gives {_kind(answer)}; (state, reward, terminated, truncated, info) is needed")
     state, reward, terminated, truncated, _ = answer
@@ -118,6 +120,18 @@ def step(env: "gymnasium.Env[Any, Any]", action: np.ndarray) -> tuple[np.ndarray
         bool(_number(terminated, "terminated")),
         bool(_number(truncated, "truncated")),
     )
+
+
+def _answer(name: str, call: Callable[[], Any]) -> Any:
+    """Call an environment; what it raises becomes one line that names where."""
+    try:
+        return call()
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = " ".join(str(error).split())[:200]
+        raise Faulty(f"{name} fails: {type(error).__name__}: {text} ({where.filename}:{where.lineno})") from error
 
 
 def _state(env: "gymnasium.Env[Any, Any]", given: Any) -> np.ndarray:
@@ -132,13 +146,16 @@ def _state(env: "gymnasium.Env[Any, Any]", given: Any) -> np.ndarray:
 
 
 def _number(given: Any, name: str) -> float:
-    try:
-        number = float(np.asarray(given, np.float64).item()) if not isinstance(given, (float, bool)) else given
-    except (TypeError, ValueError):
-        raise Faulty(f"{name} is {_kind(given)}; one number is needed") from None
+    if isinstance(given, (float, bool)):  # as nearly all are
+        number = float(given)
+    else:
+        array = np.asarray(given)
+        if array.size != 1 or array.dtype.kind not in "biuf":
+            raise Faulty(f"{name} is {_kind(given)}; one number is needed")
+        number = float(array.item())
     if not math.isfinite(number):
         raise Faulty(f"{name} is {number}; a finite number is needed")
-    return float(number)
+    return number
 
 
 def _kind(value: Any) -> str:

@@ -50,7 +50,7 @@ def try_lock(file: IO[Any], shared: bool = False) -> bool | None:
 
 
 @contextlib.contextmanager
-def held(path: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
+def held(path: Path, busy: str, patience: float = 0.0, tell: bool = False) -> Iterator[None]:
     """Hold the lock that a file stands for, which is there for as long.
 
     Parameters
@@ -60,19 +60,22 @@ def held(path: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
     busy : str
         What to say if another process holds the lock.
     patience : float
-        Seconds to wait for it; if 0, a missing flock is told too.
+        Seconds to wait for it.
+    tell : bool
+        Whether to say that the file system has no locks.
 
     Raises
     ------
     UserError
         If another process holds the lock, or the file cannot be written.
     """
-    deadline = time.monotonic() + patience
+    deadline, pause = time.monotonic() + patience, 0.002
     try:
-        while (release := _take(path, tell=not patience)) is None:
+        while (release := _take(path, tell)) is None:
             if time.monotonic() >= deadline:
                 raise UserError(f"{busy} (its lock: {path}{_name_in(_owner(path))})")
-            time.sleep(0.01)
+            tell, pause = False, min(2 * pause, 0.5)
+            time.sleep(pause)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
     try:
@@ -81,7 +84,7 @@ def held(path: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
         release()
 
 
-def _take(path: Path, tell: bool = True) -> Callable[[], None] | None:
+def _take(path: Path, tell: bool) -> Callable[[], None] | None:
     """Make the lock file and lock it; returns what releases it, None if another process holds it."""
     file = path.open("a")
     locked = try_lock(file)
@@ -156,7 +159,7 @@ def output(out: Path) -> contextlib.AbstractContextManager[None]:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     busy = f"--out {out}: another process is at work on it; wait for it, or end it"
-    return held(out.with_name(f".{out.name}.lock"), busy)
+    return held(out.with_name(f".{out.name}.lock"), busy, tell=True)
 
 
 def take() -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from obdistill.core.artifacts import sidecar
 from obdistill.core.errors import UserError
 
 DATA = (".npz", ".safetensors", ".csv", ".png")  # suffixes of what has a sidecar
-RESERVED = {"metrics": "a distillation or a summary writes"}  # stems of files that stand beside an output
+# stems of files that stand beside an output
+RESERVED = {"metrics": "a distillation or a summary writes", "findings": "a summary writes"}
 
 
 def paths_in(value: Any) -> Iterator[Path]:
@@ -56,12 +56,13 @@ def check(out: Path, inputs: Iterable[Path]) -> None:
                 f"--out {out}: files of the stem {out.stem!r} would take the place of those of the input {path}; "
                 "choose another name"
             )
-    if is_file and sidecar(out).exists():
+    if is_file and _sidecar(out).exists():
         for suffix in DATA:
             other = out.with_suffix(suffix)
             if suffix != out.suffix and other.exists():
                 raise UserError(
-                    f"--out {out}: its {sidecar(out).name} would take the place of that of {other}; choose another name"
+                    f"--out {out}: its {_sidecar(out).name} would take the place of that of {other}; "
+                    "choose another name"
                 )
 
 
@@ -74,8 +75,12 @@ def check_log(log: Path, out: Path | None, inputs: Iterable[Path]) -> None:
         If it would; the message names both.
     """
     for path in [*inputs, *([] if out is None else [out])]:
-        if _same(log, path) or _same(log, sidecar(path)):
+        if _same(log, path) or _same(log, _sidecar(path)):
             raise UserError(f"--log {log}: would be written over {path} or its .json; choose another name")
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_suffix(".json")  # not from `artifacts`, which takes pandas to start: commands start fast
 
 
 def _same(first: Path, second: Path) -> bool:

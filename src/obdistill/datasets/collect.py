@@ -241,7 +241,6 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         "training": {"episodes": len(replay), "transitions": sum(map(len, replay)), "returns": _returns(replay)},
         "seconds": clock.seconds(),
         "versions": artifacts.versions(),
-        "threads": torch.get_num_threads(),
     }
     atomic.write_json(out / COLLECTION_FILE, collection)
     return collection

@@ -1,9 +1,9 @@
 """Download of one file over HTTP: resumed after a cut, checked, and in place only when whole."""
 
-import fcntl
 import hashlib
 import http.client
 import logging
+import math
 import re
 import time
 import urllib.parse
@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from obdistill.core import artifacts, atomic, logs
+from obdistill.core import artifacts, atomic, lock, logs
 from obdistill.core.errors import UserError
 
 ATTEMPTS = 3
@@ -66,8 +66,8 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | No
     part = path.with_name(path.name + ".part")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with path.with_name(path.name + ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # held until the file is closed
+        busy = f"{url}: another process is downloading it"
+        with lock.held(path.with_name(path.name + ".lock"), busy, patience=math.inf, tell=True):
             note = path.with_name(path.name + ".sha256")
             if path.is_file():
                 try:

@@ -10,7 +10,7 @@ import torch
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT
-from obdistill.evaluations.returns import returns_table
+from obdistill.evaluations.returns import lineage, returns_table
 from obdistill.evaluations.rollout import Trajectory, record
 from obdistill.evaluations.settings import NearExpertEvaluationSettings
 from obdistill.evaluations.stage import environment_seeds
@@ -42,8 +42,7 @@ def evaluate_near_expert(near_expert_path: Path, seed: int, settings: NearExpert
     """
     clock = artifacts.Clock()
     near_expert = read_near_expert(near_expert_path)
-    assert near_expert.artifact is not None
-    made = near_expert.artifact.metadata
+    made = artifacts.metadata_of(near_expert.artifact)
     for key in ("algorithm", "settings", "transitions"):
         if key not in made:
             raise UserError(f"{near_expert_path}: its .json has no {key}")
@@ -76,6 +75,7 @@ def evaluate_near_expert(near_expert_path: Path, seed: int, settings: NearExpert
         "score": _mean_and_sd(scores),
         "critics": compare_critics(near_expert, trajectories, settings.discount),
         "inputs": artifacts.inputs(near_expert=near_expert.artifact),
+        "near_expert": lineage(near_expert.artifact),
         "precision": "float32",
         "device": "cpu",
         "threads": torch.get_num_threads(),

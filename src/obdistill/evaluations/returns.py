@@ -93,9 +93,9 @@ def returns_table(
     return pd.DataFrame(table, columns=list(COLUMNS))
 
 
-def lineage(path: Path) -> dict[str, Any]:
+def lineage(artifact: artifacts.Artifact | None) -> dict[str, Any]:
     """Return what an artifact was made from and with, as its sidecar says, for the sidecar of its returns."""
-    metadata = artifacts.read_sidecar(path)
+    metadata = artifacts.metadata_of(artifact)
     return {key: metadata[key] for key in MADE_WITH if key in metadata}
 
 

@@ -207,14 +207,15 @@ def _run(
         except environments.Faulty as error:
             raise at(i, error) from None
 
+    def checked(name: str, given: np.ndarray) -> np.ndarray:
+        for i, values in _not_finite(given, running):
+            raise at(i, f"the {name} is {values.tolist()!s:.80}; finite numbers are needed")
+        return given
+
     states = np.stack([started(i) for i in range(seeds.size)]).reshape(policies, width, -1)
     running = [list(range(start, start + width)) for start in range(0, seeds.size, width)]  # by policy, in its columns
     while any(running):
-        actions = policy(states)  # (P, n, A)
-        for name, given in (("state", states), ("action", actions)):
-            for i, values in _not_finite(given, running):
-                raise at(i, f"the {name} is {values.tolist()!s:.80}; finite numbers are needed")
-        actions = np.clip(actions, low, high)
+        actions = np.clip(checked("action", policy(checked("state", states))), low, high)  # (P, n, A)
         still: list[list[int]] = []
         for policy_states, policy_actions, indices in zip(states, actions, running, strict=True):
             still.append([])

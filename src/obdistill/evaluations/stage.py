@@ -79,7 +79,7 @@ def evaluate(
         "protocol": protocol,
         "members": settings.policies if settings.ensemble else 1,
         "inputs": artifacts.inputs(pairs=pairs.artifact),
-        "pairs": lineage(pairs_path),
+        "pairs": lineage(pairs.artifact),
         "precision": "float32",
         "device": "cpu",
         "threads": torch.get_num_threads(),

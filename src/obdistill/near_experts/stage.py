@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, sources
 from obdistill.core.checkpoints import Checkpoint
-from obdistill.core.sources import digest
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
 from obdistill.near_experts.corl import import_near_expert, input_files
@@ -64,12 +63,12 @@ def make_near_expert(
         near_expert, statistics = import_near_expert(dataset, chosen)
         read |= artifacts.inputs(**input_files(chosen))
     else:
-        identity = {
+        identity: dict[str, Any] = {
             "settings": chosen.model_dump(mode="json"),
             "inputs": read,
             "versions": artifacts.versions(),
-            "sources": digest("obdistill.near_experts.stage", chosen=chosen.algorithm),
         }
+        identity["sources"] = sources.digest(__name__, chosen=chosen.algorithm)
         checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
         near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from obdistill.core.methods import DEFAULT, METHODS, SYNSET_METHODS
 
+FIGURE_KIND = "figure data"  # of the artifact that a figure is drawn from: a csv, and facts and counts of its caption
 Job = Mapping[str, Any]  # with task, method, variant, protocol and size
 
 

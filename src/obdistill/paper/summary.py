@@ -8,7 +8,7 @@ import pandas as pd
 
 from obdistill.core import artifacts, atomic
 from obdistill.paper import names
-from obdistill.paper.figure_data import KIND as FIGURE_DATA
+from obdistill.paper.selection import FIGURE_KIND
 
 CURVES = ["task", "method", "variant", "step", "mean", "low", "high", "n"]
 
@@ -73,7 +73,7 @@ def make_summary(table_1: Path, figure_1: Path, tests: Path, out: Path) -> None:
         If a file is missing or of another kind.
     """
     scores, scores_facts = artifacts.read_table(table_1, "table")
-    curves, curves_facts = artifacts.read_table(figure_1, FIGURE_DATA)
+    curves, curves_facts = artifacts.read_table(figure_1, FIGURE_KIND)
     pairs, pairs_facts = artifacts.read_table(tests, "table")
     facts = {table_1: scores_facts, figure_1: curves_facts, tests: pairs_facts}
     inputs = [{"file": str(path), "sha256": metadata["sha256"]} for path, metadata in facts.items()]

@@ -13,7 +13,7 @@ from obdistill.policies.network import Network, Parameters
 
 # Policies act on blocks of these numbers of states and actions: at the edges of other sizes other kernels compute, and
 # the last bit of an action would depend on the number of states and on its place among them (seen with MKL on AVX2).
-ROWS, COLUMNS = 4, 16
+BLOCK_OF_STATES, BLOCK_OF_ACTIONS = 4, 16
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class TrainedPolicies:
         The action for a row has the same bits whatever the other rows are and however many.
         """
         parameters, action_dim = self._filled, self.parameters.biases[-1].shape[-1]
-        members, _, columns = parameters.biases[-1].shape
+        members, _, outputs = parameters.biases[-1].shape
         states = self.normalizer.states(observations)
         _, n, state_dim = states.shape
-        states = pad(states, (0, 0, 0, -n % ROWS)).expand(members, -1, -1)  # (members, n + fill, S)
-        network = Network(ARCHITECTURES[self.architecture], members, states.shape[1], state_dim, columns)
+        states = pad(states, (0, 0, 0, -n % BLOCK_OF_STATES)).expand(members, -1, -1)  # (members, n + fill, S)
+        network = Network(ARCHITECTURES[self.architecture], members, states.shape[1], state_dim, outputs)
         actions = network.forward(parameters, states, network.units())[:, :n, :action_dim]
         return self.normalizer.raw_actions(actions.mean(0, keepdim=True) if self.ensemble else actions)
 
     @functools.cached_property
     def _filled(self) -> Parameters:
-        """The parameters with outputs that nobody reads, up to a multiple of COLUMNS."""
-        fill = (0, -self.parameters.biases[-1].shape[-1] % COLUMNS)
+        """The parameters with outputs that nobody reads, up to a multiple of BLOCK_OF_ACTIONS."""
+        fill = (0, -self.parameters.biases[-1].shape[-1] % BLOCK_OF_ACTIONS)
         return Parameters(
             [*self.parameters.weights[:-1], pad(self.parameters.weights[-1], fill)],
             [*self.parameters.biases[:-1], pad(self.parameters.biases[-1], fill)],

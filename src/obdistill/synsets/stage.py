@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, sources
 from obdistill.core.checkpoints import Checkpoint
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
-from obdistill.core.sources import digest
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
 from obdistill.synsets.objectives import TARGETS_OF, describe_weights
@@ -66,10 +65,9 @@ def distill(
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
     near_expert = _read_near_expert(near_expert_path, objective, dataset)
-    read = artifacts.inputs(dataset=dataset.artifact, near_expert=near_expert.artifact if near_expert else None)
     made: dict[str, Any] = {
         "settings": settings.model_dump(),
-        "inputs": read,
+        "inputs": artifacts.inputs(dataset=dataset.artifact, near_expert=near_expert.artifact if near_expert else None),
         "device": device,
         "threads": torch.get_num_threads(),
     }
@@ -85,7 +83,7 @@ def distill(
         loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), pairs, seed)
         made |= {"weights": describe_weights(regression.weights), "precision": loop.gradient.precision}
         identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
-        identity |= {"versions": artifacts.versions(), "sources": digest("obdistill.synsets.stage")}
+        identity |= {"versions": artifacts.versions(), "sources": sources.digest(__name__)}
         checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
         seconds_per_step = run(loop, checkpoint)
         steps, snapshots = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)

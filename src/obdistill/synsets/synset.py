@@ -85,14 +85,7 @@ def read_pairs(path: Path) -> Synset:
         observations, actions = dataset.transitions.observations[None], dataset.transitions.actions[None]
         step = np.zeros(1, np.int64)
         return Synset(
-            dataset.task,
-            "bc_whole",
-            DEFAULT,
-            0,
-            step,
-            observations,
-            actions,
-            dataset.normalizer,
+            *(dataset.task, "bc_whole", DEFAULT, 0, step, observations, actions, dataset.normalizer),
             artifact=dataset.artifact,
         )
     arrays, metadata = artifacts.read_arrays(path, KIND)

@@ -13,8 +13,8 @@ from obdistill.core.methods import METHODS
 from obdistill.paper import names
 from obdistill.paper.description import count
 from obdistill.paper.episodes import Cells, by_task_and_row, check_cell, read_episodes, select
-from obdistill.paper.figure_data import KIND, claims, curves
-from obdistill.paper.selection import FIGURE_SELECTIONS
+from obdistill.paper.figure_data import claims, curves
+from obdistill.paper.selection import FIGURE_KIND, FIGURE_SELECTIONS
 from obdistill.paper.settings import FigureSettings
 from obdistill.paper.statistics import intervals
 
@@ -124,7 +124,7 @@ def make_figure_data(name: str, paths: Sequence[Path], out: Path, settings: Figu
         table, facts, counts = FIGURE_DATA[name].compute(cells, settings), _facts(cells, settings), _counts(cells)
     else:
         raise UserError(f"{paths[1]}: {name} is made from one file, the gathered returns (obd gather)")
-    metadata = {"kind": KIND, "name": name, "settings": settings.model_dump(), "inputs": inputs}
+    metadata = {"kind": FIGURE_KIND, "name": name, "settings": settings.model_dump(), "inputs": inputs}
     artifacts.write_artifact(out, table, metadata | {"facts": facts, "counts": counts})
     log.info("%s: %d rows from %d files", out, len(table), len(inputs))
 

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.paper.description import Description
-from obdistill.paper.figure_data import KIND
 from obdistill.paper.figures import claims, curves, policy_spread, poses
 from obdistill.paper.figures.style import RC
+from obdistill.paper.selection import FIGURE_KIND
 from obdistill.paper.settings import FigureSettings
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def make_figure(name: str, data: Path, out: Path, settings: FigureSettings) -> N
     UserError
         If `data` is not this figure's csv.
     """
-    table, facts = artifacts.read_table(data, KIND)
+    table, facts = artifacts.read_table(data, FIGURE_KIND)
     if facts["name"] != name:
         raise UserError(f"{data}: is about {facts['name']}; the csv of {name} is needed (obd figure-data)")
     # the style is laid over matplotlib's defaults, not over the user's matplotlibrc

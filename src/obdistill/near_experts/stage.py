@@ -68,7 +68,7 @@ def make_near_expert(
             "inputs": read,
             "versions": artifacts.versions(),
         }
-        identity["sources"] = sources.digest(__name__, chosen=chosen.algorithm)
+        identity["sources"] = sources.digest("near-expert", chosen=chosen.algorithm)
         checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
         near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)

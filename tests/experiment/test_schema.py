@@ -75,7 +75,7 @@ def test_the_command_writes_both_files(tmp_path):
 def test_keys_of_one_source_or_algorithm_say_so():
     rows = {line.split("`")[1]: line for line in schema.table().splitlines() if line.startswith("| `")}
     assert rows["tasks.<name>.dataset.download"].endswith("(source: minari) |")
-    assert rows["tasks.<name>.near_expert.steps"].endswith("(algorithm: cal_ql, iql, td3_bc) |")
+    assert rows["tasks.<name>.near_expert.steps"].endswith("(algorithm: cal_ql, iql, td3_bc, rebrac) |")
 
 
 @pytest.mark.parametrize("text", ["", schema.BEGIN, f"{schema.END} {schema.BEGIN}"])

@@ -69,14 +69,38 @@ class IqlSettings(TrainingSettings):
     weight_limit: float = Field(100.0, gt=0, description="largest weight of a transition in the actor's loss")
 
 
-class Td3BcSettings(TrainingSettings):
+class Td3Settings(TrainingSettings):
+    """Settings of what is built on TD3."""
+
+    target_noise: float = Field(0.2, ge=0, description="standard deviation of the noise on the target's action")
+    target_noise_limit: float = Field(0.5, ge=0, description="largest size of that noise")
+    steps_per_actor_update: int = Field(2, ge=1, description="critic steps per step of the actor and the targets")
+
+
+class Td3BcSettings(Td3Settings):
     """Settings of TD3+BC; the defaults are the paper's."""
 
     algorithm: Literal["td3_bc"] = Field(description="kind of the near-expert: TD3+BC (the fastest)")
     alpha: float = Field(2.5, ge=0, description="weight of q against behavior cloning (alpha of the TD3+BC paper)")
-    target_noise: float = Field(0.2, ge=0, description="standard deviation of the noise on the target's action")
-    target_noise_limit: float = Field(0.5, ge=0, description="largest size of that noise")
-    steps_per_actor_update: int = Field(2, ge=1, description="critic steps per step of the actor and the targets")
+
+
+class RebracSettings(Td3Settings):
+    """Settings of ReBRAC; the defaults are the paper's, and the penalties those for halfcheetah-medium."""
+
+    algorithm: Literal["rebrac"] = Field(description="kind of the near-expert: ReBRAC")
+    batch_size: int = Field(1024, ge=1, description="transitions per step")
+    actor_learning_rate: float = Field(1e-3, gt=0, description="learning rate of the actor (Adam)")
+    critic_learning_rate: float = Field(1e-3, gt=0, description="learning rate of the critics (Adam)")
+    actor_hidden_widths: Widths = Field((256, 256, 256), description="widths of the actor's hidden layers, units")
+    critic_hidden_widths: Widths = Field(
+        (256, 256, 256), description="widths of the hidden layers of each of the two critics, units"
+    )
+    actor_penalty: float = Field(
+        1e-3, ge=0, description="weight of the policy's squared distance from the data's action in the actor's loss"
+    )
+    critic_penalty: float = Field(
+        1e-2, ge=0, description="weight of that distance at the next state in the critics' target"
+    )
 
 
 class StatisticsSettings(Settings):
@@ -98,7 +122,7 @@ class ImportSettings(Settings):
     )
 
 
-AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | ImportSettings
+AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | RebracSettings | ImportSettings
 
 
 class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="algorithm")]]):

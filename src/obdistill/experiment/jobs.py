@@ -18,6 +18,7 @@ from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.parsing import Problem, Refused, load_yaml, merge, read_yaml
 from obdistill.core.sources import sources
 from obdistill.datasets.d4rl_facts import BUILT_IN
+from obdistill.datasets.files import is_url
 from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
 from obdistill.evaluations.settings import CostSettings
 from obdistill.experiment.config import Config
@@ -278,10 +279,11 @@ class Experiment:
         return canonical(self._near_expert(wildcards.task))
 
     def near_expert_files(self, wildcards: Any) -> list[str]:
-        """Return the files outside the results that a task's near-expert is read from."""
+        """Return the files outside the results that a task's near-expert is read from; a URL is none."""
         match self._near_expert(wildcards.task).root:
             case ImportSettings(checkpoint=checkpoint, statistics=statistics):
-                return [checkpoint, *([statistics.file] if statistics else [])]
+                local = [] if is_url(checkpoint) else [checkpoint]
+                return [*local, *([statistics.file] if statistics else [])]
         return []
 
     def near_expert_code(self, wildcards: Any) -> list[str]:

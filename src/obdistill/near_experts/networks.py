@@ -111,8 +111,8 @@ def from_layers(layers: Sequence[Layer], source: str, norms: Sequence[Layer] = (
             )
     network = mlp([layers[0][0].shape[1], *(len(bias) for _, bias in layers)], layer_norm=bool(norms))
     with torch.no_grad():
-        for modules, pairs in ((linear_layers(network), layers), (layer_norms(network), norms)):
-            for module, (weight, bias) in zip(modules, pairs, strict=True):
-                module.weight.copy_(torch.from_numpy(weight))
-                module.bias.copy_(torch.from_numpy(bias))
+        modules: list[nn.Linear | nn.LayerNorm] = [*linear_layers(network), *layer_norms(network)]
+        for module, (weight, bias) in zip(modules, [*layers, *norms], strict=True):
+            module.weight.copy_(torch.from_numpy(weight))
+            module.bias.copy_(torch.from_numpy(bias))
     return network

@@ -3,9 +3,10 @@
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from obdistill.core.settings import Settings
+from obdistill.datasets.files import is_url
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
@@ -115,11 +116,25 @@ class ImportSettings(Settings):
 
     algorithm: Literal["import"] = Field(description="kind of the near-expert: a checkpoint of CORL")
     checkpoint: str = Field(
-        description="path of a CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or its weights (.npz, .safetensors)"
+        description="path or URL (http or https) of a CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or its "
+        "weights (.npz, .safetensors)"
+    )
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        validate_default=True,
+        description="checksum that the checkpoint must have, needed for a URL; null: any",
     )
     statistics: StatisticsSettings | None = Field(
         None, description="state statistics of its training; null: those in the checkpoint, else those of the dataset"
     )
+
+    @field_validator("sha256")
+    @classmethod
+    def _url_is_pinned(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and is_url(info.data.get("checkpoint", "")):
+            raise ValueError("missing; a checkpoint from a URL needs it")
+        return value
 
 
 AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | RebracSettings | ImportSettings

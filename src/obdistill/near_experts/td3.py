@@ -25,7 +25,8 @@ class Td3(Learner):
 
     def next_values(self, batch: Batch, next_actions: Tensor) -> Tensor:
         """Return the values of the next states for the critics' targets: (B, A) -> (B,)."""
-        return self.target_critics(batch.next_states, next_actions).amin(0)
+        values: Tensor = self.target_critics(batch.next_states, next_actions)  # (2, B)
+        return values.amin(0)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         """Take one step of the critics and, every few steps, one of the actor and the targets."""

@@ -14,7 +14,7 @@ from obdistill.experiment import schema
 from obdistill.experiment.command import schema as schema_command
 
 REPOSITORY = Path(__file__).parents[2]
-FILES = ["config.yaml", "config/paper.yaml", "config/fast.yaml", "config/recipe.yaml"]
+FILES = ["config.yaml", *(f"config/{name}.yaml" for name in ("paper", "recipe", "fast", "rebrac", "published"))]
 # what a schema of one file cannot say: names in other places, counts, what another file may add
 BEYOND = (
     "no such",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,11 +15,15 @@ from helpers.small import make_small_dataset
 from helpers.weights import load_near_expert, npz, state_dicts, unit_dataset
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.parsing import parse
+from obdistill.core.parsing import load_yaml, parse
+from obdistill.core.units import Task
 from obdistill.datasets import download
-from obdistill.datasets.transitions import write_dataset
+from obdistill.datasets.transitions import Dataset, Transitions, make_dataset, write_dataset
 from obdistill.near_experts.near_expert import read_near_expert
 from obdistill.near_experts.stage import NearExpertSettings, make_near_expert
+
+REPOSITORY = Path(__file__).parents[2]
+RELEASED = REPOSITORY.parent / "shared/data/near_expert/halfcheetah-medium-replay-v2.pt"
 
 
 @pytest.fixture
@@ -59,6 +64,25 @@ def test_the_stage_says_what_it_was_made_from(server, tmp_path):
     assert metadata["inputs"]["checkpoint"]["sha256"] == sha256(server)
     assert metadata["statistics"] == "dataset"
     assert read_near_expert(out).normalizer.state_mean.tolist() == make_small_dataset().normalizer.state_mean.tolist()
+
+
+@pytest.mark.skipif(not RELEASED.exists(), reason="needs the shared test data")
+def test_a_published_near_expert_is_read_by_the_checksum_in_the_configuration(server):
+    tasks = load_yaml(REPOSITORY / "config/published.yaml")["tasks"]
+    server.body = RELEASED.read_bytes()
+    found = load_near_expert(
+        halfcheetah_dataset(), server.url, sha256=tasks["halfcheetah_medium_replay"]["near_expert"]["sha256"]
+    )
+    assert (found.state_dim, found.action_dim) == (17, 6)
+    assert np.isfinite(found.actions(np.zeros((1, 17)))).all()
+
+
+def halfcheetah_dataset() -> Dataset:
+    draw = np.random.default_rng(0)
+    states, actions = draw.normal(size=(20, 17)).astype(np.float32), draw.uniform(-1, 1, (20, 6)).astype(np.float32)
+    no, last = np.zeros(20, bool), np.arange(20) == 19
+    transitions = Transitions(states, actions, states[:, 0], states + 1, no, last, np.zeros(20, np.int32))
+    return make_dataset(Task("made", "HalfCheetah-v4", (0.0, 1.0)), transitions, -np.ones(6), np.ones(6))
 
 
 def test_other_bytes_are_refused_and_not_kept(server, tmp_path):

@@ -29,7 +29,7 @@ class Rebrac(Td3):
     def policy_loss(self, batch: Batch, actions: Tensor) -> Tensor:
         """Return the paper's objective with the smaller critic's values."""
         values = self.critics(batch.states, actions).amin(0)  # (B,)
-        return actor_loss(values, actions, batch.actions, self.settings.actor_penalty)
+        return actor_loss(values, squared_distance(actions, batch.actions), self.settings.actor_penalty)
 
 
 def squared_distance(actions: Tensor, others: Tensor) -> Tensor:
@@ -37,17 +37,17 @@ def squared_distance(actions: Tensor, others: Tensor) -> Tensor:
     return (actions - others).square().sum(-1)
 
 
-def actor_loss(values: Tensor, actions: Tensor, data_actions: Tensor, penalty: float) -> Tensor:
-    """Return penalty mean ||pi(s) - a||^2 - mean(q) / mean|q|.
+def actor_loss(values: Tensor, distances: Tensor, penalty: float) -> Tensor:
+    """Return penalty mean ||pi(s) - a||^2 - mean(q) / mean|q|, the paper's objective.
 
     Parameters
     ----------
     values : Tensor of shape (B,)
         q(s, pi(s)); the divisor is taken as a constant.
-    actions, data_actions : Tensor of shape (B, A)
-        pi(s) and the recorded actions.
+    distances : Tensor of shape (B,)
+        ||pi(s) - a||^2, see `squared_distance`.
     penalty : float
-        Weight of the first term.
+        Weight of the distances, >= 0.
     """
     scale = values.detach().abs().mean().clamp_min(1e-8)
-    return penalty * squared_distance(actions, data_actions).mean() - values.mean() / scale
+    return penalty * distances.mean() - values.mean() / scale

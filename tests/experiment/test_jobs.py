@@ -220,6 +220,13 @@ def test_the_module_of_an_own_environment_is_a_file_that_is_read(tmp_path, monke
     assert [file.name for file in outside.environment_files("gymnasium:Hopper-v5")] == ["__init__.py"]
 
 
+@pytest.mark.parametrize(("statistics", "files"), [(None, []), ({"file": "b.json"}, ["b.json"])])
+def test_a_checkpoint_from_a_url_is_no_input(statistics, files):
+    near_expert = {"algorithm": "import", "checkpoint": "https://host/a.pt", "sha256": "0" * 64}
+    tasks = {**TASKS, "file": {**TASKS["file"], "near_expert": {**near_expert, "statistics": statistics}}}
+    assert experiment(tasks=tasks).near_expert_files(SimpleNamespace(task="file")) == files
+
+
 def test_settings_are_one_text_for_one_meaning():
     explicit = {"steps": 1000, "outer": {"momentum": 0.9, "learning_rate": 0.2}}
     turned = {"outer": {"learning_rate": 0.2, "momentum": 0.9}}

@@ -67,6 +67,7 @@ CHOICES = {
             "cal_ql": "obdistill.near_experts.cal_ql",
             "iql": "obdistill.near_experts.iql",
             "td3_bc": "obdistill.near_experts.td3_bc",
+            "rebrac": "obdistill.near_experts.rebrac",
             "import": "obdistill.near_experts.corl",
         },
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from obdistill.core.parsing import Problem
 from obdistill.datasets.d4rl_facts import BUILT_IN
-from obdistill.datasets.files import data_files, expand, minari_root
+from obdistill.datasets.files import data_files, expand, is_url, minari_root
 from obdistill.datasets.settings import D4rlSettings, DatasetSettings, MinariSettings
 from obdistill.experiment.settings import ExperimentSettings
 from obdistill.near_experts.settings import ImportSettings, NearExpertSettings
@@ -23,11 +23,18 @@ def dataset_files(settings: DatasetSettings) -> list[Path]:
 
 
 def near_expert_files(settings: NearExpertSettings) -> list[Path]:
-    """List the files that a near-expert is imported from; none if it is trained."""
+    """List the files that a near-expert is imported from; none if it is trained, and a URL is none."""
+    return list(_imported(settings).values())
+
+
+def _imported(settings: NearExpertSettings) -> dict[tuple[str, ...], Path]:
+    """Return the files that a near-expert is imported from by their keys."""
     match settings.root:
         case ImportSettings(checkpoint=checkpoint, statistics=statistics):
-            return [expand(file) for file in (checkpoint, *([statistics.file] if statistics else []))]
-    return []
+            named = {("checkpoint",): None if is_url(checkpoint) else checkpoint}
+            named[("statistics", "file")] = statistics.file if statistics else None
+            return {key: expand(file) for key, file in named.items() if file is not None}
+    return {}
 
 
 def environment_files(env_id: str | None) -> list[Path]:
@@ -67,10 +74,8 @@ def missing(config: ExperimentSettings) -> Iterator[Problem]:
                     yield Problem((*keys, "id"), f"'{dataset}': no such dataset in {folder}, and download is false")
                 else:
                     yield Problem((*keys, "root"), f"'{folder}': no such folder, and download is false")
-        if task.near_expert is not None and isinstance(task.near_expert.root, ImportSettings):
-            places = ("checkpoint",), ("statistics", "file")
-            for place, path in zip(places, near_expert_files(task.near_expert), strict=False):
-                yield from _missing(("tasks", name, "near_expert", *place), [path])
+        for place, path in _imported(task.near_expert).items() if task.near_expert else ():
+            yield from _missing(("tasks", name, "near_expert", *place), [path])
 
 
 def _missing(keys: tuple[str, ...], files: list[Path]) -> Iterator[Problem]:

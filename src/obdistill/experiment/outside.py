@@ -31,7 +31,7 @@ def _imported(settings: NearExpertSettings) -> dict[tuple[str, ...], Path]:
     """Return the files that a near-expert is imported from by their keys."""
     match settings.root:
         case ImportSettings(checkpoint=checkpoint, statistics=statistics):
-            named = {("checkpoint",): None if is_url(checkpoint) else checkpoint}
+            named: dict[tuple[str, ...], str | None] = {("checkpoint",): None if is_url(checkpoint) else checkpoint}
             named[("statistics", "file")] = statistics.file if statistics else None
             return {key: expand(file) for key, file in named.items() if file is not None}
     return {}

@@ -16,7 +16,7 @@ from obdistill.near_experts.near_expert import read_near_expert, write_near_expe
 from obdistill.near_experts.networks import Critics, mlp, orthogonal_
 from obdistill.policies.precision import resolve
 from obdistill.synsets.selection import random_rows
-from obdistill.synsets.stage import distill
+from obdistill.synsets.stage import make_synset
 from obdistill.synsets.synset import read_pairs
 
 
@@ -34,7 +34,7 @@ def inputs(tmp_path_factory):
 def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
     dataset, near_expert = inputs
     needs = near_expert if objective in ("pbc", "av_pbc") else None
-    distill(dataset, needs, objective, 8, 3, small_settings(), tmp_path / "synset.npz")
+    make_synset(dataset, needs, objective, 8, 3, small_settings(), tmp_path / "synset.npz")
     synset = read_pairs(tmp_path / "synset.npz")
     assert synset.steps.tolist() == ([0] if objective == "random" else [2, 4, 6])
     assert synset.observations.shape == (len(synset.steps), 8, 3)
@@ -53,7 +53,7 @@ def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
 
 
 def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):
-    distill(inputs[0], None, "random", 60, 0, small_settings(), tmp_path / "synset.npz")
+    make_synset(inputs[0], None, "random", 60, 0, small_settings(), tmp_path / "synset.npz")
     synset, data = read_pairs(tmp_path / "synset.npz"), make_small_dataset().transitions
     found = np.concatenate([synset.observations[0], synset.actions[0]], 1)
     wanted = np.concatenate([data.observations, data.actions], 1)
@@ -73,8 +73,8 @@ def test_the_random_baseline_is_where_distillation_starts():
 def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, tmp_path):
     dataset, near_expert = inputs
     settings = small_settings(steps=1, every=1, optimizer="sgd", learning_rate=1e-9).model_copy(update={"start": start})
-    distill(dataset, near_expert, "pbc", 8, 3, settings, tmp_path / "synset.npz")
-    distill(dataset, None, "random", 8, 3, settings, tmp_path / "random.npz")
+    make_synset(dataset, near_expert, "pbc", 8, 3, settings, tmp_path / "synset.npz")
+    make_synset(dataset, None, "random", 8, 3, settings, tmp_path / "random.npz")
     synset, random = read_pairs(tmp_path / "synset.npz"), read_pairs(tmp_path / "random.npz")
     assert np.allclose(synset.observations, random.observations, atol=1e-5)
     wanted = read_near_expert(near_expert).actions(random.observations[0])
@@ -86,7 +86,7 @@ def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, t
 def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
     digests = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        distill(*inputs, "av_pbc", 8, seed, small_settings(), tmp_path / name / "synset.npz")
+        make_synset(*inputs, "av_pbc", 8, seed, small_settings(), tmp_path / name / "synset.npz")
         digests.append([artifacts.sha256(tmp_path / name / file) for file in ("synset.npz", "metrics.csv")])
     assert digests[0] == digests[1]
     assert digests[0] != digests[2]
@@ -98,7 +98,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
 )
 def test_bad_input_is_one_line(objective, size, message, inputs, tmp_path):
     with pytest.raises(UserError, match=message):
-        distill(inputs[0], None, objective, size, 0, small_settings(), tmp_path / "synset.npz")
+        make_synset(inputs[0], None, objective, size, 0, small_settings(), tmp_path / "synset.npz")
     assert not list(tmp_path.iterdir())
 
 
@@ -108,7 +108,7 @@ def test_a_damaged_dataset_is_refused(inputs, tmp_path):
     copy = tmp_path / "dataset.npz"
     copy.write_bytes(copy.read_bytes()[:-20])
     with pytest.raises(UserError, match="damaged"):
-        distill(copy, None, "dbc", 8, 0, small_settings(), tmp_path / "synset.npz")
+        make_synset(copy, None, "dbc", 8, 0, small_settings(), tmp_path / "synset.npz")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_a_near_expert_of_something_else_is_refused(change, sizes, message, inpu
     other = dataclasses.replace(make_small_near_expert(), actor=actor, critics=critics, **change)
     write_near_expert(tmp_path / "other.safetensors", other, {})
     with pytest.raises(UserError, match=rf"other\.safetensors: {message}") as caught:
-        distill(inputs[0], tmp_path / "other.safetensors", "pbc", 8, 0, small_settings(), tmp_path / "synset.npz")
+        make_synset(inputs[0], tmp_path / "other.safetensors", "pbc", 8, 0, small_settings(), tmp_path / "synset.npz")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "synset.npz").exists()

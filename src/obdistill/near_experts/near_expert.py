@@ -125,15 +125,13 @@ class NearExpert:
         states: tuple[Tensor, ...] = self.normalizer.states(raw_states).split(ROWS_AT_ONCE)
         return states
 
-    def check_fits(self, dataset: Dataset, path: Path) -> None:
+    def check_fits(self, dataset: Dataset) -> None:
         """Check that it was made for the task of a dataset.
 
         Parameters
         ----------
         dataset : Dataset
             What it is to be used with.
-        path : Path
-            The near-expert's file, for the message.
 
         Raises
         ------
@@ -149,9 +147,10 @@ class NearExpert:
             "lowest actions": (self.normalizer.action_low.tolist(), theirs.action_low.tolist()),
             "highest actions": (self.normalizer.action_high.tolist(), theirs.action_high.tolist()),
         }
+        where = "near_expert" if self.artifact is None else self.artifact.path
         for name, (mine, wanted) in pairs.items():
             if mine != wanted:
-                raise UserError(f"{path}: {name}: {mine!r}; the dataset has {wanted!r}, and both must be the same")
+                raise UserError(f"{where}: {name}: {mine!r}; the dataset has {wanted!r}, and both must be the same")
 
 
 def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str, Any]) -> None:
@@ -181,14 +180,20 @@ def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str
     )
 
 
-def read_near_expert(path: Path) -> NearExpert:
-    """Read a near-expert artifact.
+def read_near_expert(path: str | Path) -> NearExpert:
+    """Read a near-expert that ``obd near-expert`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.safetensors`` file; its ``.json`` must be beside it.
 
     Raises
     ------
     UserError
         If it is missing, damaged or malformed.
     """
+    path = Path(path)
     arrays, metadata = artifacts.read_arrays(path, KIND)
     critics = [f"critic_{i}" for i in range(len(arrays)) if f"critic_{i}.0.weight" in arrays]
     found = assemble(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from obdistill.core.errors import UserError
     from obdistill.datasets.transitions import Dataset, read_dataset, write_dataset
-    from obdistill.evaluations.train import best, evaluate, train
+    from obdistill.evaluations.train import evaluate, pick_best, train
     from obdistill.near_experts.near_expert import NearExpert, read_near_expert, write_near_expert
     from obdistill.near_experts.stage import train_near_expert
     from obdistill.policies.policy import Policy
@@ -21,9 +21,9 @@ __all__ = [
     "Policy",
     "Synset",
     "UserError",
-    "best",
     "distill",
     "evaluate",
+    "pick_best",
     "read_dataset",
     "read_near_expert",
     "read_synset",
@@ -37,7 +37,7 @@ __all__ = [
 _MODULES = {
     "core.errors": ["UserError"],
     "datasets.transitions": ["Dataset", "read_dataset", "write_dataset"],
-    "evaluations.train": ["best", "evaluate", "train"],
+    "evaluations.train": ["evaluate", "pick_best", "train"],
     "near_experts.near_expert": ["NearExpert", "read_near_expert", "write_near_expert"],
     "near_experts.stage": ["train_near_expert"],
     "policies.policy": ["Policy"],

@@ -255,16 +255,16 @@ def make_dataset(task: Task, transitions: Transitions, action_low: np.ndarray, a
     return Dataset(task, transitions, normalizer)
 
 
-def write_dataset(path: Path, dataset: Dataset, metadata: Mapping[str, Any]) -> None:
+def write_dataset(path: str | Path, dataset: Dataset, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``<path>.npz`` (arrays of the transitions and of the normalizer) and its sidecar.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         File to write, ``.npz``.
     dataset : Dataset
         What to write.
-    metadata : mapping
+    metadata : mapping, optional
         ``settings`` and ``source`` (where it came from, with sha256); the counts and the task are added here.
     """
     transitions = dataset.transitions
@@ -283,7 +283,8 @@ def write_dataset(path: Path, dataset: Dataset, metadata: Mapping[str, Any]) -> 
     arrays = {
         field.name: getattr(transitions, field.name) for field in fields(transitions)
     } | dataset.normalizer.arrays()
-    artifacts.write_artifact(path, arrays, {"kind": KIND, **dataset.task.metadata(), **facts, **metadata})
+    facts |= {**dataset.task.metadata(), **(metadata or {})}
+    artifacts.write_artifact(Path(path), arrays, {"kind": KIND, **facts})
     log.info("%s: %d transitions, %d episodes, mean return %.1f", path, len(transitions), len(returns), returns.mean())
 
 

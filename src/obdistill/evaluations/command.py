@@ -44,7 +44,7 @@ def evaluate(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, 
     type=click.Choice(["mean", "best"]),
     default="mean",
     show_default=True,
-    help="Of several: act by the mean of their actions; or keep the best of a few episodes, which uses the environment.",
+    help="Of several: act by the mean of their actions, or keep the best in a few episodes (uses the environment).",
 )
 @click.option("--env-id", help="Environment for --pick best (default: the synset's).")
 @click.option(

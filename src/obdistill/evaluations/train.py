@@ -96,8 +96,8 @@ def evaluate(
     if episodes < 1:
         raise UserError(f"episodes: {episodes}: a number >= 1 is needed")
     of_task = policy.task.env_id if isinstance(policy, Policy) else ""
-    one = _One(policy)
-    return rollout(one, env_id or of_task, environment_seeds(seed, 1, episodes)).returns[0]
+    seeds = environment_seeds(seed, 1, episodes)
+    return np.asarray(rollout(_One(policy), env_id or of_task, seeds).returns[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _One:
         return self
 
 
-def best(policy: Policy, env_id: str | None = None, episodes: int = 5, seed: int = 0) -> Policy:
+def pick_best(policy: Policy, env_id: str | None = None, episodes: int = 5, seed: int = 0) -> Policy:
     """Choose the member of an ensemble with the highest mean return: this uses the environment.
 
     The mean return of the chosen one is too high by chance; evaluate it with another seed.
@@ -182,7 +182,7 @@ def make_policy(
     seed : int
         Seed of the policies and, for ``best``, of the environment.
     pick : {"mean", "best"}
-        All together by the mean of their actions, or the one that `best` chooses.
+        All together by the mean of their actions, or the one that `pick_best` chooses.
     env_id, episodes
         For ``best``.
 
@@ -193,7 +193,7 @@ def make_policy(
     """
     policy = train(read_pairs(pairs_path), policies, seed, settings)
     if pick == "best":
-        policy = best(policy, env_id, episodes, seed)
+        policy = pick_best(policy, env_id, episodes, seed)
         means = policy.made["mean_returns"]
         log.info(
             "policy %d of %d: mean return %.1f in the %d episodes of %s that it was chosen by (too high by chance)",

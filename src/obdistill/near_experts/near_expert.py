@@ -153,17 +153,17 @@ class NearExpert:
                 raise UserError(f"{where}: {name}: {mine!r}; the dataset has {wanted!r}, and both must be the same")
 
 
-def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str, Any]) -> None:
+def write_near_expert(path: str | Path, near_expert: NearExpert, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``<path>.safetensors`` and its sidecar.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         File to write.
     near_expert : NearExpert
         What to write: tensors ``actor.<layer>.weight``, ``actor.<layer>.bias``, ``critic_<i>.<layer>. ...`` and the
         normalizer's arrays.
-    metadata : mapping
+    metadata : mapping, optional
         ``algorithm``, ``settings``, ``inputs``, ``transitions`` (trained on; 0 if none), ``training``; the task and
         the architecture are added here.
     """
@@ -175,9 +175,8 @@ def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str
             arrays[f"{name}.{number}.weight"] = layer.weight.detach().numpy()
             arrays[f"{name}.{number}.bias"] = layer.bias.detach().numpy()
     architecture = {name: widths(network) for name, network in networks.items()}
-    artifacts.write_artifact(
-        path, arrays, {"kind": KIND, **near_expert.task.metadata(), "architecture": architecture, **metadata}
-    )
+    facts = {**near_expert.task.metadata(), "architecture": architecture, **(metadata or {})}
+    artifacts.write_artifact(Path(path), arrays, {"kind": KIND, **facts})
 
 
 def read_near_expert(path: str | Path) -> NearExpert:

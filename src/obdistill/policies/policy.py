@@ -13,7 +13,7 @@ import safetensors.numpy
 import torch
 
 from obdistill.core import artifacts
-from obdistill.core.atomic import write_atomically
+from obdistill.core.atomic import replacing
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer, Task
 from obdistill.policies.architectures import ARCHITECTURES
@@ -65,7 +65,7 @@ class Policy:
             s = len(normalizer.state_mean)
             raise UserError(f"observations of shape {states.shape}; ({s},) or (n, {s}) is needed")
         actions = self.members(np.atleast_2d(states)[None])[0].reshape(*states.shape[:-1], -1)
-        return np.clip(actions, normalizer.action_low, normalizer.action_high)
+        return np.asarray(np.clip(actions, normalizer.action_low, normalizer.action_high))
 
     def save(self, path: str | Path) -> None:
         """Write the policy to one file.
@@ -88,11 +88,10 @@ class Policy:
         for layer, (weight, bias) in enumerate(zip(parameters.weights, parameters.biases, strict=True)):
             arrays |= {f"{layer}.weight": weight.numpy(), f"{layer}.bias": bias.numpy()}
         facts = {**self.task.metadata(), "architecture": self.members.architecture, "made": dict(self.made)}
-        content = safetensors.numpy.save(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            {KIND: json.dumps(facts, sort_keys=True)},
-        )
-        write_atomically(path, lambda to: to.write_bytes(content))
+        arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+        content = safetensors.numpy.save(arrays, {KIND: json.dumps(facts, sort_keys=True)})
+        with replacing(path) as to:
+            to.write_bytes(content)
 
     @classmethod
     def load(cls, path: str | Path) -> "Policy":

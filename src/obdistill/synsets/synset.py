@@ -68,14 +68,11 @@ class Synset:
 def write_synset(path: str | Path, synset: Synset, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and what else is to be kept."""
     arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
-    facts = {"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.actions.shape[1]}
+    facts = {"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.size}
     if synset.seconds_per_step is not None:
         facts["seconds_per_step"] = synset.seconds_per_step
-    artifacts.write_artifact(
-        Path(path),
-        arrays | synset.normalizer.arrays(),
-        {"kind": KIND, **synset.task.metadata(), **facts, **(metadata or {})},
-    )
+    facts = {**synset.task.metadata(), **facts, **(metadata or {})}
+    artifacts.write_artifact(Path(path), arrays | synset.normalizer.arrays(), {"kind": KIND, **facts})
 
 
 def read_pairs(path: Path) -> Synset:

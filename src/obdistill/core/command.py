@@ -145,8 +145,8 @@ def _one_line_for_errors(name: str) -> Iterator[None]:
         log.error("error: %s", _in_one_line(error))
         raise SystemExit(2) from None
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and (text := missing_extra(error)) is not None:
-            log.error("error: %s %s", name, text)
+        if isinstance(error, ModuleNotFoundError) and (text := missing_extra(error, name)) is not None:
+            log.error("error: %s", text)
             raise SystemExit(2) from None
         if out_of_memory(error):
             log.error("error: out of memory (%s)", _in_one_line(error))

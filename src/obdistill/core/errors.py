@@ -19,9 +19,10 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in MEMORY_SIGNS)
 
 
-def missing_extra(error: ModuleNotFoundError) -> str | None:
-    """Say how to install an optional package that is missing, None if it is none of those."""
+def missing_extra(error: ModuleNotFoundError, command: str) -> str | None:
+    """Say how to install an optional package that a command misses, None if it is none of those."""
     package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         return None
-    return f"needs {package.replace('_', '-')}: pip install 'obdistill[{EXTRAS[package]}]'"
+    extra = command if command in EXTRAS.values() else EXTRAS[package]
+    return f"{command} needs {package.replace('_', '-')}: pip install 'obdistill[{extra}]'"

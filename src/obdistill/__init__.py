@@ -46,13 +46,15 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    import importlib
+if not TYPE_CHECKING:  # a type checker would take every name for one of these
 
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"obdistill.{module}"), name)
-    raise AttributeError(f"module 'obdistill' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        import importlib
+
+        for module, names in _MODULES.items():
+            if name in names:
+                return getattr(importlib.import_module(f"obdistill.{module}"), name)
+        raise AttributeError(f"module 'obdistill' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,7 @@
 """The stage `obd distill`: what it writes, where it starts, what it refuses, determinism."""
 
 import dataclasses
+import re
 import shutil
 
 import numpy as np
@@ -12,12 +13,15 @@ from helpers.small import make_small_dataset, make_small_near_expert, write_smal
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer, Task
+from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import read_near_expert, write_near_expert
 from obdistill.near_experts.networks import Critics, mlp, orthogonal_
+from obdistill.near_experts.stage import train_near_expert
 from obdistill.policies.precision import resolve
+from obdistill.synsets.distillation import distill
 from obdistill.synsets.selection import random_rows
 from obdistill.synsets.stage import make_synset
-from obdistill.synsets.synset import read_pairs
+from obdistill.synsets.synset import read_pairs, write_synset
 
 
 def normalizer(states: int, actions: int = 1, low: float = -2.0, high: float = 2.0) -> Normalizer:
@@ -50,6 +54,54 @@ def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
         weights is None if objective == "random" else list(weights) == ["effective_sample_size", "max", "mean", "min"]
     )
     assert not list(tmp_path.glob("*checkpoint*"))
+
+
+@pytest.mark.parametrize("objective", ["random", "av_pbc"])
+def test_in_memory_and_in_files_the_pairs_are_the_same(objective, inputs, tmp_path):
+    make_synset(*inputs, objective, 8, 3, small_settings(steps=12), tmp_path / "synset.npz")
+    seen = []
+    data = read_dataset(inputs[0]), read_near_expert(inputs[1])
+    synset = distill(*data, objective, 8, 3, small_settings(steps=12), progress=lambda *told: seen.append(told))
+    write_synset(tmp_path / "memory.npz", synset)
+    assert (tmp_path / "memory.npz").read_bytes() == (tmp_path / "synset.npz").read_bytes()
+    metrics, _ = artifacts.read_table(tmp_path / "metrics.csv", "metrics")
+    assert [step for step, _ in seen] == ([] if objective == "random" else [10, 12])
+    assert [loss for _, loss in seen] == pytest.approx(metrics["loss"].to_numpy()[9::2], rel=1e-5)
+
+
+def test_keys_are_laid_over_settings():
+    data = make_small_dataset(), None, "dbc", 8, 3
+    synset = distill(*data, small_settings(), steps=2, outer={"learning_rate": 0.01})
+    assert synset.steps.tolist() == [2]
+    assert np.array_equal(synset.actions, distill(*data, small_settings(steps=2, learning_rate=0.01)).actions)
+    assert not np.array_equal(synset.actions, distill(*data, small_settings(steps=2)).actions)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"objective": "pbc"}, "near_expert: missing; objective pbc needs one"),
+        ({"objective": "bc_whole"}, "objective: 'bc_whole': not known; allowed: random, dbc, pbc, av_pbc"),
+        ({"size": 0}, "size: 0: a number >= 1 is needed"),
+        ({"steps": 0}, "distill: steps: 0: should be greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_distilled_in_memory_is_one_line(changes, line):
+    with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
+        distill(make_small_dataset(), **{"objective": "dbc", "size": 8, **changes})
+
+
+def test_no_environment_is_needed():
+    rng = np.random.default_rng(0)
+    ends = np.arange(1, 61) % 20 == 0
+    arrays = rng.normal(size=(60, 3)), rng.uniform(-1, 1, (60, 1)), rng.uniform(size=60), np.zeros(60), ends
+    dataset = Dataset.from_arrays(*arrays)
+    networks = {"actor_hidden_widths": [8], "critic_hidden_widths": [8]}
+    near_expert = train_near_expert(dataset, steps=5, batch_size=8, **networks)
+    synset = distill(dataset, near_expert, "pbc", 8, settings=small_settings())
+    assert synset.task == Task("own")
+    with pytest.raises(UserError, match=r"^near_expert: task: 'own'; the dataset has 'pendulum', and both must be"):
+        distill(make_small_dataset(), near_expert, "pbc", 8)
 
 
 def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):

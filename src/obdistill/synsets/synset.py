@@ -101,12 +101,12 @@ def read_synset(path: str | Path) -> Synset:
     Parameters
     ----------
     path : str or Path
-        The ``.npz`` file; its ``.json`` must be beside it.
+        ``synset.npz`` or the like, with its ``.json`` beside it.
 
     Raises
     ------
     UserError
-        If it is missing, damaged or malformed.
+        If one of the two is missing or damaged, or an array has another shape.
     """
     path = Path(path)
     arrays, metadata = artifacts.read_arrays(path, KIND)

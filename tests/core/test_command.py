@@ -11,6 +11,7 @@ import pytest
 from obdistill.core import lock
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.errors import missing_extra, out_of_memory
+from obdistill.core.sources import STARTS
 
 
 def run(function, *arguments: str) -> int:
@@ -26,6 +27,7 @@ def run(function, *arguments: str) -> int:
 @pytest.fixture(autouse=True)
 def _in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(STARTS, "made", ["obdistill.core.errors"])
 
 
 def ask_for_too_much():

@@ -78,7 +78,8 @@ def test_lists_facts_and_wide_bounds_are_taken_and_come_back_from_a_file(tmp_pat
         ({"action_high": 0.5}, "own: actions range from -1 to 0.6; action_low and action_high are -1 and 0.5"),
         ({"action_low": [-1, -1]}, "own: action_low [-1.0, -1.0] and action_high 1.0: numbers or arrays of shape (1,) "
          "are needed, the first below the second"),
-        ({"reference_returns": (5, 5)}, "own: reference_returns: [5, 5]: the first must be below the second"),
+        ({"reference_returns": (5, 5)}, "own: reference_returns: [5, 5]: finite numbers are needed, the first "
+         "below the second"),
         ({"name": "My robot"}, "name: 'My robot': use lower-case words joined by _, e.g. my_robot"),
     ],
 )  # fmt: skip

@@ -1,12 +1,8 @@
-# Synsets: distilled from a dataset by a method, or selected at random.
-# whoever can do with a selection needs no near-expert, no GPU and no days
-ruleorder: select > distill
-
-
+# Synsets: selected at random, which takes no near-expert and no days, or distilled from a dataset by an objective.
 rule select:
     input:
         dataset=rules.dataset.output.dataset,
-        code=sources("obdistill.synsets.stage"),
+        code=made_by("distill", "select"),
     output:
         synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
         metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.json",
@@ -39,7 +35,7 @@ rule distill:
             experiment.needs_near_expert,
             then=rules.near_expert.output.near_expert,
         ),
-        code=sources("obdistill.synsets.stage"),
+        code=made_by("distill"),
     output:
         synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
         metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.json",
@@ -49,6 +45,8 @@ rule distill:
         "logs/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.log",
     benchmark:
         "timings/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.tsv"
+    wildcard_constraints:
+        method="|".join(OBJECTIVES),
     conda:
         "../../environment.yml"
     threads: 1

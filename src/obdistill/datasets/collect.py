@@ -35,7 +35,7 @@ from minari.data_collector import EpisodeBuffer
 from stable_baselines3 import SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
-from obdistill.core import artifacts, atomic, environments, logs
+from obdistill.core import artifacts, atomic, environments, logs, provenance
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
 from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE
@@ -241,6 +241,7 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         "training": {"episodes": len(replay), "transitions": sum(map(len, replay)), "returns": _returns(replay)},
         "seconds": clock.seconds(),
         "versions": artifacts.versions(),
+        **provenance.facts(),
     }
     atomic.write_json(out / COLLECTION_FILE, collection)
     return collection

@@ -1,6 +1,7 @@
 """The dataset artifact: transitions with episode boundaries, in the environment's own units."""
 
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -157,8 +158,11 @@ class Dataset:
         """
         if not re.fullmatch(NAME, name):
             raise UserError(f"name: {name!r}: use lower-case words joined by _, e.g. my_robot")
-        if reference_returns is not None and not reference_returns[0] < reference_returns[1]:
-            raise UserError(f"{name}: reference_returns: {list(reference_returns)}: the first must be below the second")
+        if reference_returns is not None and not -math.inf < reference_returns[0] < reference_returns[1] < math.inf:
+            raise UserError(
+                f"{name}: reference_returns: {list(reference_returns)}: finite numbers are needed, the first below the "
+                "second"
+            )
         columns = {"observations": observations, "actions": actions, "rewards": rewards}
         columns |= {} if next_observations is None else {"next_observations": next_observations}
         arrays = {key: _as_floats(values, f"{name}: {key}") for key, values in columns.items()}

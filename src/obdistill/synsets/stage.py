@@ -72,7 +72,7 @@ def make_synset(
     checkpoint: Checkpoint | None = None
     if distillation.loop is not None:
         identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
-        identity |= {"versions": artifacts.versions(), "sources": sources.digest(__name__)}
+        identity |= {"versions": artifacts.versions(), "sources": sources.digest("distill")}
         checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
     distillation.run(checkpoint)
     metrics = {"kind": "metrics", "threads": made["threads"]}

@@ -17,6 +17,7 @@ STAGES = {
     "evaluate-near-expert": ("evaluations", "Evaluate a near-expert: returns, and Q against Monte-Carlo returns."),
     "distill": ("synsets", "Distill a dataset into a synset, or select a random one."),
     "evaluate": ("evaluations", "Train policies on a synset (or a whole dataset) and record their returns."),
+    "train": ("evaluations", "Train a policy, or several that act as one, on a synset and keep it."),
     "cost": ("evaluations", "Time the training on a whole dataset and on a synset."),
     "gather": ("paper", "Check returns of an experiment and bring them into one table."),
     "table": ("paper", "Make a table from the gathered returns."),

@@ -44,6 +44,7 @@ STARTS = {
     "evaluate-near-expert": ["obdistill.evaluations.near_expert"],
     "distill": ["obdistill.synsets.stage"],
     "evaluate": ["obdistill.evaluations.stage"],
+    "train": ["obdistill.evaluations.train"],
     "cost": ["obdistill.evaluations.cost"],
     "gather": ["obdistill.paper.gather"],
     "table": ["obdistill.paper.tables.make", "obdistill.core.methods"],

@@ -34,6 +34,6 @@ def distill(
     out: Path,
 ) -> None:
     """Distill a dataset into a synset by one objective, or select a random synset."""
-    from obdistill.synsets.stage import distill
+    from obdistill.synsets.stage import make_synset
 
-    distill(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)
+    make_synset(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)

@@ -28,9 +28,11 @@ def random_rows(dataset: Dataset, size: int, seed: int) -> Tensor:
     Raises
     ------
     UserError
-        If the dataset has fewer transitions.
+        If it is no positive number, or the dataset has fewer transitions.
     """
     total = len(dataset.transitions)
+    if size < 1:
+        raise UserError(f"size: {size}: a number >= 1 is needed")
     if size > total:
         raise UserError(f"size: {size}: is more than the {total} transitions of {dataset.task.name}")
     return torch.randperm(total, generator=torch_generator(seed, "selection"))[:size]

@@ -1,26 +1,22 @@
-"""Distillation stage: a dataset becomes a synset, by an outer loop or, for the baseline, by random selection alone."""
+"""Distillation stage: from the file of a dataset to that of a synset."""
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 
 from obdistill.core import artifacts, sources
 from obdistill.core.checkpoints import Checkpoint
 from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
-from obdistill.datasets.transitions import Dataset, read_dataset
+from obdistill.datasets.transitions import read_dataset
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
-from obdistill.synsets.objectives import TARGETS_OF, describe_weights
-from obdistill.synsets.outer_loop import METRICS, OuterLoop, OuterProblem, run
-from obdistill.synsets.selection import random_rows
-from obdistill.synsets.settings import RANDOM, DistillSettings
-from obdistill.synsets.synset import Synset, write_synset
+from obdistill.synsets.distillation import Distillation
+from obdistill.synsets.settings import DistillSettings
+from obdistill.synsets.synset import write_synset
 
 
-def distill(
+def make_synset(
     dataset_path: Path,
     near_expert_path: Path | None,
     objective: str,
@@ -64,46 +60,32 @@ def distill(
     """
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
-    near_expert = _read_near_expert(near_expert_path, objective, dataset)
+    near_expert = _read_near_expert(near_expert_path, objective)
+    distillation = Distillation(dataset, near_expert, objective, size, seed, settings, device, variant)
     made: dict[str, Any] = {
         "settings": settings.model_dump(),
         "inputs": artifacts.inputs(dataset=dataset.artifact, near_expert=near_expert.artifact if near_expert else None),
         "device": device,
         "threads": torch.get_num_threads(),
+        **distillation.facts,
     }
-    states = dataset.normalizer.states(dataset.transitions.observations)  # (n, S)
-    rows = random_rows(dataset, size, seed)
-    pairs = states[rows], dataset.normalizer.actions(dataset.transitions.actions[rows.numpy()])  # (size, S), (size, A)
-    steps, snapshots = [0], (pairs[0][None], pairs[1][None])
-    metrics, seconds_per_step, checkpoint = pd.DataFrame(columns=METRICS), None, None
-    if objective != RANDOM:
-        regression = TARGETS_OF[objective](dataset, near_expert, settings.weighting)
-        if settings.start == "targets":
-            pairs = pairs[0], regression.targets[rows]
-        loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), pairs, seed)
-        made |= {"weights": describe_weights(regression.weights), "precision": loop.gradient.precision}
+    checkpoint: Checkpoint | None = None
+    if distillation.loop is not None:
         identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
         identity |= {"versions": artifacts.versions(), "sources": sources.digest("distill")}
         checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
-        seconds_per_step = run(loop, checkpoint)
-        steps, snapshots = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)
-        metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
-    raw = dataset.normalizer.raw_states(snapshots[0]), dataset.normalizer.raw_actions(snapshots[1])
-    synset = Synset(
-        dataset.task, objective, variant, seed, np.array(steps, np.int64), *raw, dataset.normalizer, seconds_per_step
-    )
-    artifacts.write_artifact(out.with_name("metrics.csv"), metrics, {"kind": "metrics", "threads": made["threads"]})
-    write_synset(out, synset, {**made, "seconds": clock.seconds()})
+    distillation.run(checkpoint)
+    metrics = {"kind": "metrics", "threads": made["threads"]}
+    artifacts.write_artifact(out.with_name("metrics.csv"), distillation.metrics(), metrics)
+    write_synset(out, distillation.synset(), {**made, "seconds": clock.seconds()})
     if checkpoint is not None:
         checkpoint.remove()
 
 
-def _read_near_expert(path: Path | None, objective: str, dataset: Dataset) -> NearExpert | None:
-    """Read the near-expert if the objective needs one, and check that it is of the dataset's task."""
+def _read_near_expert(path: Path | None, objective: str) -> NearExpert | None:
+    """Read the near-expert if the objective needs one."""
     if not METHODS[objective].needs_near_expert:
         return None
     if path is None:
         raise UserError(f"--near-expert: missing; objective {objective} needs one")
-    near_expert = read_near_expert(path)
-    near_expert.check_fits(dataset, path)
-    return near_expert
+    return read_near_expert(path)

@@ -28,7 +28,7 @@ STUB = """() {
         distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
         table) : > "${out%.*}.md"; : > "${out%.*}.tex"; : > "${out%.*}.html" ;;
         figure) : > "${out%.*}.pdf" ;;
-        summary) : > "${out%/*}/metrics.json" ;;
+        summary) : > "${out%/*}/metrics.json"; : > "${out%/*}/findings.json" ;;
     esac
 }"""
 

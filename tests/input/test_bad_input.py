@@ -137,7 +137,7 @@ OPTIONS = [
     ("minari", "no such dataset in", "--set id=other-v0"),
     ("near-expert", "no.npz: no such file; a dataset is needed", "--dataset no.npz"),
     ("near-expert", "is a synset by its synset.json; a dataset is needed", "--dataset synset.npz"),
-    ("near-expert", "data.json: cannot be read .*data.hdf5: delete both", "--dataset data.hdf5"),
+    ("near-expert", "data.json: cannot be read .*data.hdf5 is of no use without it", "--dataset data.hdf5"),
     ("near-expert", "'banana' is no torch device", "--device banana"),
     ("near-expert", "'cuda:7' is no torch device", "--device cuda:7"),
     ("near-expert", "-1 is not in the range|-1.0 is not in the range", "--checkpoint-minutes -1"),
@@ -485,7 +485,7 @@ def test_values_reach_commands_as_they_are(text, folder, capfd):
 def test_every_free_text_in_a_rule_is_quoted():
     """Wildcards and numbers are constrained to names of the configuration, and need none."""
     repository = Path(__file__).parents[2]
-    names = {"table", "figure", "task", "collection", "method", "size", "seed", "protocol"}
+    names = {"table", "figure", "task", "collection", "method", "variant", "size", "seed", "protocol"}
     plain = {f"wildcards.{name}" for name in names} | {"threads", "resources.device", "params.seed", "params.task"}
     plain |= {
         "resources.checkpoint_minutes",

@@ -169,7 +169,8 @@ def test_the_tutorials_script_in_python_keeps_what_it_made(tutorial):
     assert Policy.load(tutorial / "in_python.safetensors").task == synset.task
 
 
-def test_the_tutorials_configuration_is_sound(tutorial):
+def test_the_tutorials_configuration_is_sound(tutorial, monkeypatch):
+    monkeypatch.chdir(tutorial)
     assert Experiment.load([tutorial / "my.yaml"]).counts()["distill"] == 6
 
 

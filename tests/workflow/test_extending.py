@@ -26,6 +26,7 @@ from helpers.fake_returns import write_returns
 from helpers.small import TASK, make_small_dataset
 from obdistill.datasets.transitions import read_dataset
 from obdistill.experiment.config import Config
+from obdistill.core.sources import files
 from obdistill.experiment.jobs import Experiment
 from obdistill.near_experts.near_expert import read_near_expert
 from obdistill.synsets.objectives import TARGETS_OF
@@ -61,10 +62,9 @@ config = Config.parse({
 }, "test")
 experiment, job = Experiment(config), SimpleNamespace(task="pendulum", method="density_pbc", variant="default")
 assert experiment.dataset_files(job) == ["t.npz"]
-assert [file for file in experiment.dataset_code(job) if file.endswith("arrays.py")]
-assert not [file for file in experiment.dataset_code(job) if file.endswith("d4rl.py")]
-assert [file for file in experiment.near_expert_code(job) if file.endswith("cloning.py")]
-assert not [file for file in experiment.near_expert_code(job) if file.endswith("iql.py")]
+used = [file.name for file in (*files("dataset", "arrays"), *files("near-expert", "cloning"))]
+assert {"arrays.py", "cloning.py"} <= {*used}
+assert not {"d4rl.py", "iql.py"} & {*used}
 assert experiment.needs_near_expert(job)
 assert "weighting" not in experiment.distill_settings(job)
 

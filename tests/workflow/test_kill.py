@@ -92,7 +92,7 @@ def begin():
 def workflow(tmp_path):
     copy = WorkflowCopy.make(tmp_path / "copy", CONFIG)
     cli = copy.folder / "src/obdistill/cli.py"
-    text = cli.read_text().replace("def main():\n", f"{SLOW}\n\ndef main():\n    begin()\n")
+    text = cli.read_text().replace("def main() -> None:\n", f"{SLOW}\n\ndef main() -> None:\n    begin()\n")
     cli.write_text(text)
     return copy
 

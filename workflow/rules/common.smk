@@ -3,9 +3,8 @@ import os
 import sys
 
 from obdistill.core import lock
-from obdistill.synsets.settings import RANDOM
 from obdistill.core.errors import UserError
-from obdistill.core.methods import DEFAULT
+from obdistill.core.methods import DEFAULT, SELECTIONS
 from obdistill.experiment.record import Record
 from obdistill.core.sources import sources
 from obdistill.experiment.jobs import Experiment

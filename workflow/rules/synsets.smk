@@ -1,11 +1,20 @@
-# Synsets: distilled from a dataset by a method, or selected at random.
-# whoever can do with a selection needs no near-expert, no GPU and no days
+# Synsets: distilled from a dataset by an objective, or selected from its states.
+# a selection takes no GPU and no days
 ruleorder: select > distill
+
+
+def near_expert_option(wildcards, input):
+    """Return the option that names the near-expert, if the method needs one."""
+    return input.near_expert and f"--near-expert {input.near_expert}"
 
 
 rule select:
     input:
         dataset=rules.dataset.output.dataset,
+        near_expert=branch(
+            experiment.needs_near_expert,
+            then=rules.near_expert.output.near_expert,
+        ),
         code=sources("obdistill.synsets.stage"),
     output:
         synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
@@ -17,7 +26,7 @@ rule select:
     benchmark:
         "timings/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.tsv"
     wildcard_constraints:
-        method=RANDOM,
+        method="|".join(SELECTIONS),
         variant=DEFAULT,
     conda:
         "../../environment.yml"
@@ -25,11 +34,13 @@ rule select:
     resources:
         mem_mb=growing(3000),
         runtime=growing(20 * MINUTE),
+    params:
+        near_expert=near_expert_option,
     message:
-        "Random synset of {wildcards.task}: {wildcards.size} pairs, seed {wildcards.seed}"
+        "Synset of {wildcards.task}: {wildcards.method}, {wildcards.size} pairs, seed {wildcards.seed}"
     shell:
-        "obd distill --dataset {input.dataset:q} --objective {wildcards.method} --variant {wildcards.variant} --size {wildcards.size} "
-        "--seed {wildcards.seed} --out {output.synset:q} --log {log:q} --threads {threads}"
+        "obd select --dataset {input.dataset:q} {params.near_expert} --method {wildcards.method} "
+        "--size {wildcards.size} --seed {wildcards.seed} --out {output.synset:q} --log {log:q} --threads {threads}"
 
 
 rule distill:
@@ -60,7 +71,7 @@ rule distill:
         checkpoint_minutes=3,
     params:
         settings=experiment.distill_settings,
-        near_expert=lambda wildcards, input: input.near_expert and f"--near-expert {input.near_expert}",
+        near_expert=near_expert_option,
     message:
         "Synset of {wildcards.task}: {wildcards.method} ({wildcards.variant}), {wildcards.size} pairs, seed {wildcards.seed}"
     shell:

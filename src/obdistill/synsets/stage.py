@@ -1,4 +1,4 @@
-"""Distillation stage: a dataset becomes a synset, by an outer loop or, for the baseline, by random selection alone."""
+"""The stage of synsets: a dataset becomes one, by an outer loop or by selection alone."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from obdistill.core import artifacts, sources
 from obdistill.core.checkpoints import Checkpoint
@@ -13,10 +14,11 @@ from obdistill.core.errors import UserError
 from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
+from obdistill.synsets import selection
 from obdistill.synsets.objectives import TARGETS_OF, describe_weights
 from obdistill.synsets.outer_loop import METRICS, OuterLoop, OuterProblem, run
 from obdistill.synsets.selection import random_rows
-from obdistill.synsets.settings import RANDOM, DistillSettings
+from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.synset import Synset, write_synset
 
 
@@ -39,9 +41,9 @@ def distill(
     dataset_path : Path
         Dataset artifact.
     near_expert_path : Path, optional
-        Near-expert artifact of the same task; needed by PBC and Av-PBC.
+        Near-expert artifact of the same task, for the objectives that need one.
     objective : str
-        ``random``, ``dbc``, ``pbc`` or ``av_pbc``; ``random`` makes no outer step.
+        One of `core.methods.OBJECTIVES`.
     size : int
         Number of pairs.
     seed : int
@@ -65,45 +67,83 @@ def distill(
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
     near_expert = _read_near_expert(near_expert_path, objective, dataset)
-    made: dict[str, Any] = {
-        "settings": settings.model_dump(),
-        "inputs": artifacts.inputs(dataset=dataset.artifact, near_expert=near_expert.artifact if near_expert else None),
-        "device": device,
-        "threads": torch.get_num_threads(),
-    }
+    made = {"settings": settings.model_dump(), **_made_with(dataset, near_expert, device)}
     states = dataset.normalizer.states(dataset.transitions.observations)  # (n, S)
     rows = random_rows(dataset, size, seed)
-    pairs = states[rows], dataset.normalizer.actions(dataset.transitions.actions[rows.numpy()])  # (size, S), (size, A)
-    steps, snapshots = [0], (pairs[0][None], pairs[1][None])
-    metrics, seconds_per_step, checkpoint = pd.DataFrame(columns=METRICS), None, None
-    if objective != RANDOM:
-        regression = TARGETS_OF[objective](dataset, near_expert, settings.weighting)
-        if settings.start == "targets":
-            pairs = pairs[0], regression.targets[rows]
-        loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), pairs, seed)
-        made |= {"weights": describe_weights(regression.weights), "precision": loop.gradient.precision}
-        identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
-        identity |= {"versions": artifacts.versions(), "sources": sources.digest(__name__)}
-        checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
-        seconds_per_step = run(loop, checkpoint)
-        steps, snapshots = settings.snapshot_steps(), (loop.snapshot_states, loop.snapshot_actions)
-        metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
-    raw = dataset.normalizer.raw_states(snapshots[0]), dataset.normalizer.raw_actions(snapshots[1])
-    synset = Synset(
-        dataset.task, objective, variant, seed, np.array(steps, np.int64), *raw, dataset.normalizer, seconds_per_step
-    )
+    regression = TARGETS_OF[objective](dataset, near_expert, settings.weighting)
+    if settings.start == "targets":
+        actions = regression.targets[rows]
+    else:
+        actions = dataset.normalizer.actions(dataset.transitions.actions[rows.numpy()])
+    loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), (states[rows], actions), seed)
+    made |= {"weights": describe_weights(regression.weights), "precision": loop.gradient.precision}
+    identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
+    identity |= {"versions": artifacts.versions(), "sources": sources.digest(__name__)}
+    checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
+    seconds_per_step = run(loop, checkpoint)
+    raw = _raw(dataset, loop.snapshot_states, loop.snapshot_actions)
+    steps = np.array(settings.snapshot_steps(), np.int64)
+    synset = Synset(dataset.task, objective, variant, seed, steps, *raw, dataset.normalizer, seconds_per_step)
+    metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
+    _write(out, synset, metrics, made, clock)
+    checkpoint.remove()
+
+
+def select(dataset_path: Path, near_expert_path: Path | None, method: str, size: int, seed: int, out: Path) -> None:
+    """Select a synset of one snapshot, step 0, and write it, with an empty ``metrics.csv`` beside it.
+
+    Parameters
+    ----------
+    dataset_path : Path
+        Dataset artifact.
+    near_expert_path : Path, optional
+        Near-expert artifact of the same task, for the methods that need one.
+    method : str
+        One of `core.methods.SELECTIONS`.
+    size : int
+        Number of pairs.
+    seed : int
+        Seed of the selection.
+    out : Path
+        Synset to write.
+
+    Raises
+    ------
+    UserError
+        If an input is missing or does not fit, or there are too few transitions.
+    """
+    clock = artifacts.Clock()
+    dataset = read_dataset(dataset_path)
+    near_expert = _read_near_expert(near_expert_path, method, dataset)
+    rows, actions = selection.select(method, dataset, near_expert, size, seed)
+    states = dataset.normalizer.states(dataset.transitions.observations[rows.numpy()])
+    raw = _raw(dataset, states[None], actions[None])
+    synset = Synset(dataset.task, method, DEFAULT, seed, np.zeros(1, np.int64), *raw, dataset.normalizer)
+    made = {"settings": {}, **_made_with(dataset, near_expert, "cpu")}
+    _write(out, synset, pd.DataFrame(columns=METRICS), made, clock)
+
+
+def _made_with(dataset: Dataset, near_expert: NearExpert | None, device: str) -> dict[str, Any]:
+    read = artifacts.inputs(dataset=dataset.artifact, near_expert=near_expert.artifact if near_expert else None)
+    return {"inputs": read, "device": device, "threads": torch.get_num_threads()}
+
+
+def _raw(dataset: Dataset, states: Tensor, actions: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return snapshots (K, size, S) and (K, size, A) in the environment's units."""
+    return dataset.normalizer.raw_states(states), dataset.normalizer.raw_actions(actions)
+
+
+def _write(out: Path, synset: Synset, metrics: pd.DataFrame, made: dict[str, Any], clock: artifacts.Clock) -> None:
     artifacts.write_artifact(out.with_name("metrics.csv"), metrics, {"kind": "metrics", "threads": made["threads"]})
     write_synset(out, synset, {**made, "seconds": clock.seconds()})
-    if checkpoint is not None:
-        checkpoint.remove()
 
 
-def _read_near_expert(path: Path | None, objective: str, dataset: Dataset) -> NearExpert | None:
-    """Read the near-expert if the objective needs one, and check that it is of the dataset's task."""
-    if not METHODS[objective].needs_near_expert:
+def _read_near_expert(path: Path | None, method: str, dataset: Dataset) -> NearExpert | None:
+    """Read the near-expert if the method needs one, and check that it is of the dataset's task."""
+    if not METHODS[method].needs_near_expert:
         return None
     if path is None:
-        raise UserError(f"--near-expert: missing; objective {objective} needs one")
+        raise UserError(f"--near-expert: missing; {method} needs one")
     near_expert = read_near_expert(path)
     near_expert.check_fits(dataset, path)
     return near_expert

@@ -22,7 +22,7 @@ from pathlib import Path
 
 BESIDE = {
     "collect": [],
-    "distill": ["synset.json", "metrics.csv", "metrics.json"],
+    **dict.fromkeys(["select", "distill"], ["synset.json", "metrics.csv", "metrics.json"]),
     "summary": ["{stem}.json", "metrics.json", "findings.json"],
     "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
     "figure": ["{stem}.json", "{stem}.pdf"],

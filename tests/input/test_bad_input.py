@@ -49,6 +49,8 @@ COMMANDS = {
     "import": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=import "
     "--set checkpoint=checkpoint.npz",
     EXPERT: "evaluate-near-expert --near-expert near_expert.safetensors --out new/returns.csv",
+    "select": "select --dataset dataset.npz --method k_center --near-expert near_expert.safetensors --size 8 "
+    "--out new/synset.npz",
     "distill": "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
     "--set steps=2 --set snapshot_every=1 --set inner.steps=2 "
     "--out new/synset.npz",
@@ -149,7 +151,10 @@ OPTIONS = [
     (EXPERT, "a near_expert is needed", "--near-expert dataset.npz"),
     (EXPERT, "episodes: 1: should be greater than or equal to 10", "--set episodes=1"),
     (EXPERT, "discount: 1.0: should be less than 1", "--set discount=1.0"),
-    ("distill", "'--objective': 'sdw' is not one of 'random', 'dbc'", "--objective sdw"),
+    ("select", "'--method': 'dbc' is not one of 'random', 'random_relabeled'", "--method dbc"),
+    ("select", "size: 61: is more than the 60 states of pendulum", "--size 61"),
+    ("select", "no.safetensors: no such file; a near_expert", "--near-expert no.safetensors"),
+    ("distill", "'--objective': 'sdw' is not one of 'dbc', 'pbc'", "--objective sdw"),
     ("distill", "size: 1000: is more than the 60 transitions", "--size 1000"),
     ("distill", "0 is not in the range x>=1", "--size 0"),
     ("distill", "'x' is not a valid integer", "--seed x"),

@@ -11,12 +11,13 @@ from helpers.distillation import small_settings
 from helpers.small import make_small_dataset, make_small_near_expert, write_small_inputs
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
+from obdistill.core.methods import METHODS, OBJECTIVES
 from obdistill.core.units import Normalizer, Task
 from obdistill.near_experts.near_expert import read_near_expert, write_near_expert
 from obdistill.near_experts.networks import Critics, mlp, orthogonal_
 from obdistill.policies.precision import resolve
 from obdistill.synsets.selection import random_rows
-from obdistill.synsets.stage import distill
+from obdistill.synsets.stage import distill, select
 from obdistill.synsets.synset import read_pairs
 
 
@@ -30,30 +31,27 @@ def inputs(tmp_path_factory):
     return write_small_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-@pytest.mark.parametrize("objective", ["random", "dbc", "pbc", "av_pbc"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
     dataset, near_expert = inputs
-    needs = near_expert if objective in ("pbc", "av_pbc") else None
+    needs = near_expert if METHODS[objective].needs_near_expert else None
     distill(dataset, needs, objective, 8, 3, small_settings(), tmp_path / "synset.npz")
     synset = read_pairs(tmp_path / "synset.npz")
-    assert synset.steps.tolist() == ([0] if objective == "random" else [2, 4, 6])
+    assert synset.steps.tolist() == [2, 4, 6]
     assert synset.observations.shape == (len(synset.steps), 8, 3)
     assert synset.actions.shape == (len(synset.steps), 8, 1)
     assert (synset.method, synset.seed, synset.task.env_id) == (objective, 3, "Pendulum-v1")
     metrics, _ = artifacts.read_table(tmp_path / "metrics.csv", "metrics")
-    assert metrics["step"].tolist() == ([] if objective == "random" else [1, 2, 3, 4, 5, 6])
+    assert metrics["step"].tolist() == [1, 2, 3, 4, 5, 6]
     made = artifacts.read_sidecar(tmp_path / "synset.npz")
-    assert made.get("precision") == (None if objective == "random" else resolve("auto", "cpu"))
+    assert made["precision"] == resolve("auto", "cpu")
     assert (made["device"], made["threads"]) == ("cpu", torch.get_num_threads())
-    weights = made.get("weights")
-    assert (
-        weights is None if objective == "random" else list(weights) == ["effective_sample_size", "max", "mean", "min"]
-    )
+    assert list(made["weights"]) == ["effective_sample_size", "max", "mean", "min"]
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
 def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):
-    distill(inputs[0], None, "random", 60, 0, small_settings(), tmp_path / "synset.npz")
+    select(inputs[0], None, "random", 60, 0, tmp_path / "synset.npz")
     synset, data = read_pairs(tmp_path / "synset.npz"), make_small_dataset().transitions
     found = np.concatenate([synset.observations[0], synset.actions[0]], 1)
     wanted = np.concatenate([data.observations, data.actions], 1)
@@ -74,7 +72,7 @@ def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, t
     dataset, near_expert = inputs
     settings = small_settings(steps=1, every=1, optimizer="sgd", learning_rate=1e-9).model_copy(update={"start": start})
     distill(dataset, near_expert, "pbc", 8, 3, settings, tmp_path / "synset.npz")
-    distill(dataset, None, "random", 8, 3, settings, tmp_path / "random.npz")
+    select(dataset, None, "random", 8, 3, tmp_path / "random.npz")
     synset, random = read_pairs(tmp_path / "synset.npz"), read_pairs(tmp_path / "random.npz")
     assert np.allclose(synset.observations, random.observations, atol=1e-5)
     wanted = read_near_expert(near_expert).actions(random.observations[0])

@@ -16,7 +16,8 @@ class Style:
     Attributes
     ----------
     color : str
-        Color of the Okabe-Ito palette (distinct under the common color-vision deficiencies), or gray for baselines.
+        Color of the Okabe-Ito palette (distinct under the common color-vision deficiencies), or a gray for baselines
+        and selections.
     marker : str
         Matplotlib marker of a learning curve: a second cue beside the color. Empty for reference lines.
     line : str or tuple
@@ -34,10 +35,10 @@ class Style:
 
 STYLES = {
     "random": Style("#767676", line=(0, (1, 1.2))),
-    "random_relabeled": Style("#A0A0A0", line=(0, (3, 1.2))),
-    "top_return": Style("#505050", line=(0, (2, 1, 1, 1))),
-    "k_center": Style("#2B2B2B", line=(0, (5, 1, 1, 1, 1, 1))),
-    "dual_ranking": Style("#BFBFBF", line=(0, (7, 1.5))),
+    "random_relabeled": Style("#AEA296", line=(0, (3, 1.2))),
+    "top_return": Style("#5A4E5A", line=(0, (2, 1, 1, 1))),
+    "k_center": Style("#364236", line=(0, (5, 1, 1, 1, 1, 1))),
+    "dual_ranking": Style("#BABABA", line=(0, (7, 1.5))),
     "dbc": Style("#E69F00", "s"),
     "pbc": Style("#0072B2", "^"),
     "dw_pbc": Style("#7A0000", "P"),

@@ -94,18 +94,10 @@ def select(dataset_path: Path, near_expert_path: Path | None, method: str, size:
 
     Parameters
     ----------
-    dataset_path : Path
-        Dataset artifact.
-    near_expert_path : Path, optional
-        Near-expert artifact of the same task, for the methods that need one.
     method : str
         One of `core.methods.SELECTIONS`.
-    size : int
-        Number of pairs.
-    seed : int
-        Seed of the selection.
-    out : Path
-        Synset to write.
+    dataset_path, near_expert_path, size, seed, out
+        As for `distill`.
 
     Raises
     ------

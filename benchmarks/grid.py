@@ -23,10 +23,10 @@ STUB = """() {
     while (($#)); do [[ $1 != --out ]] || out=$2; shift; done
     : > "$out"; : > "${out%.*}.json"
     case $stage in
-        distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
+        select|distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
         table) : > "${out%.*}.md"; : > "${out%.*}.tex"; : > "${out%.*}.html" ;;
         figure) : > "${out%.*}.pdf" ;;
-        summary) : > "${out%/*}/metrics.json" ;;
+        summary) : > "${out%/*}/metrics.json"; : > "${out%/*}/findings.json" ;;
     esac
 }"""
 

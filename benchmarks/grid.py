@@ -5,6 +5,7 @@ there; printed are seconds, jobs per second and the peak memory of Snakemake. Th
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -13,15 +14,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from obdistill.core import sources
 from obdistill.core.parsing import load_yaml, merge
 from obdistill.experiment.jobs import Experiment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # a function of the shell comes before every program on the PATH
 STUB = """() {
-    local stage=$1 out
+    local stage=$1 out words=("${@:2}")
     while (($#)); do [[ $1 != --out ]] || out=$2; shift; done
-    : > "$out"; : > "${out%.*}.json"
+    : > "$out"; printf '%s\\n' "$stage" "${words[@]}" > "${out%.*}.json"
     case $stage in
         select|distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
         table) : > "${out%.*}.md"; : > "${out%.*}.tex"; : > "${out%.*}.html" ;;
@@ -29,6 +31,21 @@ STUB = """() {
         summary) : > "${out%/*}/metrics.json"; : > "${out%/*}/findings.json" ;;
     esac
 }"""
+
+
+def write_sidecars(folder: Path) -> None:
+    """Turn the words of each command, which the function has noted, into metadata: what the result is made from."""
+    for file in (folder / "results").rglob("*.json"):
+        command, *words = file.read_text().splitlines() or ["", ""]
+        if not command:
+            continue
+        options = {name[2:]: value for name, value in itertools.pairwise(words) if name.startswith("--")}
+        settings = json.loads(options.pop("settings", "{}"))
+        digest = sources.digest(command, sources.choice(command, settings))
+        made_from = {"settings": settings, "options": options, "sources": digest}
+        date = file.stat().st_mtime_ns
+        file.write_text(json.dumps({"made_from": made_from, "sha256": "0", "inputs": {"any": {"sha256": "0"}}}))
+        os.utime(file, ns=(date, date))
 
 
 def measured(folder: Path, *options: str) -> tuple[float, float, float]:
@@ -68,6 +85,8 @@ def main() -> None:
             "run": ["--quiet", "--cores", arguments.cores],
             "plan when all is there": ["--dry-run", "--quiet"],
         }.items():
+            if what == "plan when all is there":
+                write_sidecars(folder)
             seconds, cpu, memory = measured(folder, *options)
             rate = f"{jobs / seconds:7.1f}" if what == "run" else f"{'':7}"
             print(f"{what:22} {seconds:7.1f} {cpu:7.1f} {rate} {memory:6.0f}", flush=True)

@@ -42,8 +42,12 @@ _forks = multiprocessing.get_context("fork")
 
 def data(folder: Path) -> dict[str, str]:
     """Hash every file of data; hidden files and checkpoints too, for none may be left."""
-    files = (path for path in folder.rglob("*") if path.is_file() and (path.suffix in DATA or path.name[0] == "."))
-    return {str(path.relative_to(folder)): artifacts.sha256(path) for path in files}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in stages.TIMED]
+    return {
+        str(path.relative_to(folder)): artifacts.sha256(path)
+        for path in files
+        if path.suffix in DATA or path.name.startswith(".")
+    }
 
 
 def finish(folder: Path, step: str) -> float:

@@ -23,6 +23,7 @@ CASES = {
     "cal_ql": {"sampled_actions": 2, "target_gap": 1.0},
     "iql": {"reward_scale": None},  # and the actor's cosine schedule, which is its default
     "td3_bc": {},
+    "rebrac": {},
 }
 
 

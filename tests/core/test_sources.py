@@ -1,16 +1,23 @@
 """Which source files a stage's results depend on."""
 
 import ast
+import contextlib
+import itertools
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from obdistill.cli import STAGES
-from obdistill.core import sources
-from obdistill.core.sources import CHOICES, MACHINERY, closure, is_machinery
+from obdistill.core import artifacts, provenance, sources
+from obdistill.core.errors import UserError
+from obdistill.core.sources import CHOICES, MACHINERY, STARTS, closure, is_machinery
+from obdistill.datasets.settings import DatasetSettings
+from obdistill.near_experts.settings import NearExpertSettings
 
 REPOSITORY = Path(__file__).parents[2]
 FILES = {
@@ -26,15 +33,7 @@ FILES = {
     "two.py": "from package import one",
     "stage.py": "import typing\nfrom package import one, two\nif typing.TYPE_CHECKING:\n    from package import other",
 }
-STARTS = [
-    "obdistill.datasets.collect",
-    "obdistill.datasets.stage",
-    "obdistill.near_experts.stage",
-    "obdistill.synsets.stage",
-    "obdistill.evaluations.stage",
-    "obdistill.evaluations.near_expert",
-    "obdistill.evaluations.cost",
-]
+CACHES = (sources._graph, sources.folder, sources._files, sources._sha256, sources.files, sources.digest)
 
 
 @pytest.fixture
@@ -44,32 +43,42 @@ def package(tmp_path, monkeypatch):
         (tmp_path / "package" / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(CHOICES, "package.stage", {"first": "package.one", "second": "package.two"})
-    caches = (sources._graph, sources.folder, sources._files, sources._sha256, sources.digest)
-    for cache in caches:
+    monkeypatch.setitem(STARTS, "make", ["package.stage"])
+    monkeypatch.setitem(CHOICES, "make", ("kind", {"first": "package.one", "second": "package.two"}))
+    monkeypatch.setattr(sources, "folder", lambda name="package": tmp_path / name)
+    for cache in CACHES:
         cache.cache_clear()
     yield tmp_path / "package"
-    for cache in caches:
+    for cache in CACHES:
         cache.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("module", "chosen", "expected"),
+    ("module", "expected"),
     [
-        ("errors", None, ["errors"]),
+        ("errors", ["errors"]),
         # relative imports, imports inside functions, star imports
-        ("far.deep", None, ["errors", "far.beside", "far.deep", "late", "other"]),
+        ("far.deep", ["errors", "far.beside", "far.deep", "late", "other"]),
         # not what type checkers read only
-        ("stage", None, ["errors", "late", "one", "stage", "two"]),
-        ("stage", "first", ["errors", "late", "one", "stage"]),
-        # left out by the stage, but the other choice needs it
-        ("stage", "second", ["errors", "late", "one", "stage", "two"]),
+        ("stage", ["errors", "late", "one", "stage", "two"]),
     ],
 )
-def test_closure(package, module, chosen, expected):
-    assert closure(f"package.{module}", chosen) == [f"package.{name}" for name in expected]
-    files = [f"package/{name.replace('.', '/')}.py" for name in expected]
-    assert sources.sources(f"package.{module}", chosen=chosen) == sorted(files)
+def test_closure(package, module, expected):
+    assert closure(f"package.{module}") == [f"package.{name}" for name in expected]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ("first", ["errors", "late", "one", "stage"]),
+        # `one` is left out by the stage, but the other choice needs it
+        ("second", ["errors", "late", "one", "stage", "two"]),
+        (None, ["errors", "late", "one", "stage", "two"]),
+    ],
+)
+def test_files_of_a_choice(package, chosen, expected):
+    assert sources.files("make", chosen) == [package / f"{name}.py" for name in expected]
+    assert sources.choice("make", {"kind": chosen, "other": 1}) == chosen
 
 
 def test_an_unknown_module(package):
@@ -79,19 +88,14 @@ def test_an_unknown_module(package):
 
 def test_a_table_beside_a_module_goes_with_it(package):
     (package / "late.csv").write_text("1")
-    assert sources.sources("package.one") == [
-        "package/errors.py",
-        "package/late.csv",
-        "package/late.py",
-        "package/one.py",
-    ]
+    assert package / "late.csv" in sources.files("make")
 
 
-def test_the_digest_is_of_names_and_contents_and_of_no_place(package, tmp_path):
+def test_the_digest_is_of_names_and_contents_and_of_no_place(package):
     def digest():
-        for cache in (sources._graph, sources.folder, sources._files, sources._sha256, sources.digest):
+        for cache in CACHES:
             cache.cache_clear()
-        return sources.digest("package.stage")
+        return sources.digest("make")
 
     first = digest()
     assert digest() == first
@@ -129,8 +133,8 @@ def test_packages_hold_a_docstring_only():
 
 
 def test_no_stage_depends_on_commands_or_on_the_experiment():
-    for start in [*STARTS, "obdistill.paper.summary"]:
-        for name in closure(start):
+    for start in itertools.chain(*STARTS.values()):
+        for name in set(closure(start)) - {"obdistill.core.methods"}:
             assert not name.startswith("obdistill.experiment"), name
             assert name.split(".")[-1] not in ("cli", "command", "settings"), name
 
@@ -139,17 +143,31 @@ def test_machinery_says_why():
     assert all(MACHINERY.values())
 
 
-def test_choices_are_what_the_stages_offer():
-    from obdistill.datasets.settings import DatasetSettings
-    from obdistill.near_experts.settings import NearExpertSettings
+@pytest.mark.parametrize(("command", "model"), [("dataset", DatasetSettings), ("near-expert", NearExpertSettings)])
+def test_choices_are_what_the_settings_offer(command, model):
+    tag, modules = CHOICES[command]
+    discriminator = model.model_json_schema()["discriminator"]
+    assert (tag, set(modules)) == (discriminator["propertyName"], set(discriminator["mapping"]))
+    assert set(modules.values()) <= set(closure(STARTS[command][0]))
 
-    for start, model, tag in (
-        ("obdistill.datasets.stage", DatasetSettings, "source"),
-        ("obdistill.near_experts.stage", NearExpertSettings, "algorithm"),
-    ):
-        offered = model.model_json_schema()["discriminator"]["mapping"]
-        assert set(CHOICES[start]) == set(offered), tag
-        assert set(CHOICES[start].values()) <= set(closure(start))
+
+def test_what_is_noted_is_in_the_metadata_of_what_is_written_meanwhile(tmp_path):
+    options = {"size": 8, "dataset": tmp_path / "dataset.npz"}
+    with provenance.noted("distill", {"steps": 3}, options):
+        artifacts.write_artifact(tmp_path / "inside.npz", {"a": np.zeros(1)}, {"kind": "test"})
+    artifacts.write_artifact(tmp_path / "outside.npz", {"a": np.zeros(1)}, {"kind": "test"})
+    made_from = {"settings": {"steps": 3}, "options": {"size": 8}, "sources": sources.digest("distill")}
+    assert artifacts.read_metadata(tmp_path / "inside.npz", "test")["made_from"] == made_from
+    assert "made_from" not in artifacts.read_metadata(tmp_path / "outside.npz", "test")
+
+
+@pytest.mark.parametrize("command", ["distill", "evaluate"])
+def test_a_job_of_a_run_that_began_with_other_sources_ends(monkeypatch, command):
+    begun = {provenance.key("distill", None): "0", provenance.key("evaluate", None): sources.digest("evaluate")}
+    monkeypatch.setenv(provenance.VARIABLE, json.dumps(begun))
+    line = "^the sources were changed while the run was going; type the same command again$"
+    with pytest.raises(UserError, match=line) if command == "distill" else contextlib.nullcontext():
+        provenance.noted(command, {}, {}).__enter__()
 
 
 def test_every_command_is_there():

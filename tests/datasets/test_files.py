@@ -74,9 +74,9 @@ def test_a_user_without_home(home, monkeypatch):
     with pytest.raises(UserError, match=r"~/\.minari/datasets: the home folder is not known; write the whole path"):
         files.minari_root(None)
     with pytest.raises(UserError, match=r"~/\.cache: the home folder is not known"):
-        d4rl.default_cache()
+        files.default_cache()
     monkeypatch.setenv("OBD_CACHE", "/cache")
-    assert d4rl.default_cache() == Path("/cache")
+    assert files.default_cache() == Path("/cache")
     assert files.minari_root(Path("/data")) == Path("/data")
 
 

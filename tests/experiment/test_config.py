@@ -22,6 +22,7 @@ from obdistill.experiment.settings import ExperimentSettings
 from obdistill.synsets.settings import DistillSettings
 
 REPOSITORY = Path(__file__).parents[2]
+OWN = ["paper", "recipe", "fast", "rebrac", "published"]  # in config/
 
 # ten lists, each of ten times the one before
 BOMB = "a0: &a0 1\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 11))
@@ -139,7 +140,14 @@ def test_a_missing_file(before, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "jobs"), [("config.yaml", 103), ("config/paper.yaml", 1131), ("config/paper.yaml config/fast.yaml", 1131)]
+    ("name", "jobs"),
+    [
+        ("config.yaml", 103),
+        ("config/paper.yaml", 1131),
+        ("config/paper.yaml config/fast.yaml", 1131),
+        ("config/paper.yaml config/fast.yaml config/rebrac.yaml", 1131),
+        ("config/published.yaml", 492),
+    ],
 )
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
@@ -148,7 +156,7 @@ def test_the_projects_own_configurations(name, jobs, monkeypatch):
     assert result.output.startswith(f"OK: {name.replace(' ', ', ')}: {jobs} jobs: dataset ")
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "config/paper.yaml", "config/recipe.yaml", "config/fast.yaml"])
+@pytest.mark.parametrize("name", ["config.yaml", *(f"config/{name}.yaml" for name in OWN)])
 def test_every_key_at_the_top_is_explained(name):
     lines = (REPOSITORY / name).read_text().splitlines()
     for above, line in zip(["", *lines], lines, strict=False):
@@ -167,6 +175,36 @@ def test_the_fast_configuration_changes_the_distillation_only():
             assert ours.distill_settings(task, method).model_dump() == default
     same = {"distill": None, "overrides": ()}
     assert ours.model_copy(update=same) == theirs.model_copy(update=same)
+
+
+def test_the_grid_with_rebrac_changes_the_near_experts_only():
+    files = [REPOSITORY / "config/paper.yaml", REPOSITORY / "config/rebrac.yaml"]
+    theirs, ours = (Experiment.load(chosen).config for chosen in (files[:1], files))
+    penalties = {}
+    for name, task in ours.tasks.items():
+        assert task.dataset == theirs.tasks[name].dataset
+        rebrac = task.near_expert.root
+        penalties[name] = rebrac.actor_penalty, rebrac.critic_penalty
+        chosen = {"algorithm": "rebrac", "actor_penalty": rebrac.actor_penalty, "critic_penalty": rebrac.critic_penalty}
+        assert rebrac == type(rebrac)(**chosen), "the rest is the algorithm's default"
+    assert penalties["hopper_medium_replay"] == (0.05, 0.5)
+    assert len(set(penalties.values())) == 8  # two sets have the same
+    assert ours.model_copy(update={"tasks": None}) == theirs.model_copy(update={"tasks": None})
+
+
+def test_the_published_near_experts_are_pinned_and_the_rest_is_the_fast_grid():
+    files = [REPOSITORY / "config" / name for name in ("paper.yaml", "fast.yaml", "published.yaml")]
+    fast, ours = (Experiment.load(chosen).config for chosen in (files[:2], files[2:]))
+    for name, task in ours.tasks.items():
+        published, file = task.near_expert.root, task.dataset.root.file
+        assert published.checkpoint.endswith(f"/Cal-QL-{file}/checkpoint.pt")
+        assert task.dataset == fast.tasks[name].dataset
+        assert ours.whole_data_settings(name) == fast.whole_data_settings(name)
+        for method in ours.methods:
+            assert ours.evaluate_settings(name, method) == fast.evaluate_settings(name, method)
+            assert ours.distill_settings(name, method) == fast.distill_settings(name, method)
+    assert ours.tasks.keys() == fast.tasks.keys()
+    assert len({task.near_expert.root.sha256 for task in ours.tasks.values()}) == 9
 
 
 def test_the_default_configuration_names_every_key():

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from obdistill.core.errors import UserError
+from obdistill.experiment import outside
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment, canonical, typed
 
@@ -154,6 +155,7 @@ def test_tables_and_figures_name_what_they_show():
 
 def test_tables_and_figures_with_nothing_to_show_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
     report = {"tables": ["table_1", "table_2"], "figures": ["synset_size", "figure_1", "recipes"]}
     Path("a.yaml").write_text(yaml.safe_dump({"tasks": TASKS, "report": report}))
     with pytest.raises(UserError) as error:
@@ -166,7 +168,19 @@ def test_tables_and_figures_with_nothing_to_show_are_refused(tmp_path, monkeypat
     ]
 
 
-def test_files_outside_the_results_are_inputs():
+def write_files(folder):
+    """Write the files that `TASKS` names."""
+    data = folder / "data/obd/here-v0/data"
+    data.mkdir(parents=True)
+    for file in (data / "main_data.hdf5", data / "metadata.json", folder / "data/own.hdf5"):
+        file.touch()
+    for name in ("a.npz", "b.json"):
+        (folder / name).touch()
+
+
+def test_files_outside_the_results_are_inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
     jobs = experiment()
     dataset = {task: jobs.dataset_files(SimpleNamespace(task=task)) for task in TASKS}
     data = "data/obd/here-v0/data"
@@ -175,6 +189,42 @@ def test_files_outside_the_results_are_inputs():
     }
     near_expert = {task: jobs.near_expert_files(SimpleNamespace(task=task)) for task in TASKS}
     assert near_expert == {"here": [], "paper": [], "file": ["a.npz", "b.json"]}
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.hdf5").touch()
+    (tmp_path / "a.npz").touch()
+    dataset = {"source": "d4rl", "file": "~/own.hdf5", "env_id": "Hopper-v5"}
+    near_expert = {"algorithm": "import", "checkpoint": "~/a.npz"}
+    jobs = Experiment.given({"tasks": {"task": {"dataset": dataset, "near_expert": near_expert}}})
+    assert jobs.dataset_files(SimpleNamespace(task="task")) == [f"{tmp_path}/own.hdf5"]
+    assert jobs.near_expert_files(SimpleNamespace(task="task")) == [f"{tmp_path}/a.npz"]
+
+
+def test_the_module_of_an_own_environment_is_a_file_that_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "robots").mkdir()
+    for name in ("my_robot.py", "robots/__init__.py", "robots/walker.py"):
+        (tmp_path / name).write_text("raise SystemExit")  # nothing is imported
+    files = {
+        env_id: [str(file.relative_to(tmp_path)) for file in outside.environment_files(env_id)]
+        for env_id in ("my_robot:Robot-v0", "robots.walker:Walker-v0", "nowhere:Robot-v0", "Hopper-v5", None)
+    }
+    assert files == {
+        "my_robot:Robot-v0": ["my_robot.py"],
+        "robots.walker:Walker-v0": ["robots/__init__.py", "robots/walker.py"],
+        **{"nowhere:Robot-v0": [], "Hopper-v5": [], None: []},
+    }
+    assert [file.name for file in outside.environment_files("gymnasium:Hopper-v5")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize(("statistics", "files"), [(None, []), ({"file": "b.json"}, ["b.json"])])
+def test_a_checkpoint_from_a_url_is_no_input(statistics, files):
+    near_expert = {"algorithm": "import", "checkpoint": "https://host/a.pt", "sha256": "0" * 64}
+    tasks = {**TASKS, "file": {**TASKS["file"], "near_expert": {**near_expert, "statistics": statistics}}}
+    assert experiment(tasks=tasks).near_expert_files(SimpleNamespace(task="file")) == files
 
 
 def test_settings_are_one_text_for_one_meaning():
@@ -235,6 +285,7 @@ def test_canonical_text_is_sorted():
 
 def test_later_files_and_the_command_line_are_laid_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_files(tmp_path)
     for name, data in (
         ("a.yaml", {"tasks": TASKS, "seeds": [0], "distill": {"steps": 700}}),
         ("b.yaml", {"seeds": [1]}),

@@ -14,7 +14,7 @@ from obdistill.experiment import schema
 from obdistill.experiment.command import schema as schema_command
 
 REPOSITORY = Path(__file__).parents[2]
-FILES = ["config.yaml", "config/paper.yaml", "config/fast.yaml", "config/recipe.yaml"]
+FILES = ["config.yaml", *(f"config/{name}.yaml" for name in ("paper", "recipe", "fast", "rebrac", "published"))]
 # what a schema of one file cannot say: names in other places, counts, what another file may add
 BEYOND = (
     "no such",
@@ -75,7 +75,7 @@ def test_the_command_writes_both_files(tmp_path):
 def test_keys_of_one_source_or_algorithm_say_so():
     rows = {line.split("`")[1]: line for line in schema.table().splitlines() if line.startswith("| `")}
     assert rows["tasks.<name>.dataset.download"].endswith("(source: minari) |")
-    assert rows["tasks.<name>.near_expert.steps"].endswith("(algorithm: cal_ql, iql, td3_bc) |")
+    assert rows["tasks.<name>.near_expert.steps"].endswith("(algorithm: cal_ql, iql, td3_bc, rebrac) |")
 
 
 @pytest.mark.parametrize("text", ["", schema.BEGIN, f"{schema.END} {schema.BEGIN}"])

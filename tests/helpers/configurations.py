@@ -127,6 +127,11 @@ BAD = [
     ("size_study", {"sizes": [16], "tasks": "walker*"}, "size_study.tasks: 'walker*' matches no task; allowed: "),
     ("tasks.average", TASK, "tasks.average: is the name of the column over all tasks"),
     ("tasks.hopper.near_expert", {"algorithm": "import", "checkpoint": "{a}.pt"}, BRACE),
+    (
+        "tasks.hopper.near_expert",
+        {"algorithm": "import", "checkpoint": "https://host/a.pt"},
+        "tasks.hopper.near_expert.sha256: null: missing; a checkpoint from a URL needs it",
+    ),
     ("tasks.hopper.dataset.root", "{a}", "tasks.hopper.dataset.root: '{a}': holds a brace; rename the file or folder"),
     (
         "tasks.hopper.dataset",

@@ -14,43 +14,18 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 
-# stands in for src/obdistill/cli.py: writes what the stage would write, at once
-PRETENDER = """
-import json
-import sys
-from pathlib import Path
 
-BESIDE = {
-    "collect": [],
-    **dict.fromkeys(["select", "distill"], ["synset.json", "metrics.csv", "metrics.json"]),
-    "summary": ["{stem}.json", "metrics.json", "findings.json"],
-    "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
-    "figure": ["{stem}.json", "{stem}.pdf"],
-}
-
-
-def main():
-    stage, *arguments = sys.argv[1:]
-    out = Path(arguments[arguments.index("--out") + 1])
-    if stage == "collect":
-        out = out / "collection.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for name in [out.name, *BESIDE.get(stage, ["{stem}.json"])]:
-        said = {"caption": "Said *of* size", "notes": ["A note."], "counts": [{"": "DBC", "seeds": "3"}]}
-        said |= {"findings": ["A finding."], "note": "By a test.", "versions": {"torch": stage[0] * 3}}
-        out.with_name(name.format(stem=out.stem)).write_text(json.dumps({"arguments": [stage, *arguments], **said}))
-"""
-
-
-def _snakemake(folder: Path, arguments: list[str], output: Path, source: Path) -> None:
+def _snakemake(folder: Path, arguments: list[str], output: Path, environment: dict[str, str]) -> None:
     """Run Snakemake in this process, which is a fork of one that has imported everything already."""
     import snakemake.cli
 
     import obdistill
 
     os.chdir(folder)
-    os.environ["PYTHONPATH"] = str(source)
-    package = (source / "obdistill").resolve()  # whose sources are the jobs' inputs
+    os.environ.update(environment)
+    source, *others = environment["PYTHONPATH"].split(os.pathsep)
+    sys.path += others
+    package = Path(source, "obdistill").resolve()  # whose sources are the jobs' inputs
     obdistill.__spec__ = spec_from_file_location(
         "obdistill", package / "__init__.py", submodule_search_locations=[str(package)]
     )
@@ -91,10 +66,11 @@ class Answer:
 
 
 class WorkflowCopy:
-    """The workflow in `folder`."""
+    """The workflow in `folder`; `environment` is Snakemake's, in which the package's place is PYTHONPATH's first."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.environment = {"PYTHONPATH": str(folder / "src")}
 
     @classmethod
     def make(cls, folder: Path, config: dict[str, object]) -> "WorkflowCopy":
@@ -105,7 +81,7 @@ class WorkflowCopy:
             shutil.copytree(REPOSITORY / name, folder / name, ignore=ignore)
         for name in ("Snakefile", "environment.yml", "environment.post-deploy.sh"):
             shutil.copy2(REPOSITORY / name, folder)
-        (folder / "src/obdistill/cli.py").write_text(PRETENDER)
+        shutil.copy2(Path(__file__).with_name("pretender.py"), folder / "src/obdistill/cli.py")
         copy = cls(folder)
         copy.write_config(config)
         return copy
@@ -124,12 +100,10 @@ class WorkflowCopy:
         with (self.folder / file).open("a") as source:
             source.write("\n# a remark\n")
 
-    def snakemake(self, *arguments: str, source: Path | None = None) -> Answer:
-        """Run Snakemake, with the package in the folder `source`; its own if left out."""
+    def snakemake(self, *arguments: str) -> Answer:
+        """Run Snakemake."""
         output = self.folder / "answer.txt"
-        process = _forks.Process(
-            target=_snakemake, args=(self.folder, list(arguments), output, source or self.folder / "src")
-        )
+        process = _forks.Process(target=_snakemake, args=(self.folder, list(arguments), output, self.environment))
         process.start()
         process.join(1800)
         process.kill()

@@ -8,6 +8,7 @@ import torch
 from scipy.special import logsumexp
 from torch.distributions import Normal, TanhTransform, TransformedDistribution
 
+from helpers.batches import make_batch
 from obdistill.near_experts.cal_ql import CalQl, CalQlSettings, calibrated, conservative_gap, tanh_gaussian
 from obdistill.near_experts.training import Batch
 
@@ -67,11 +68,11 @@ def make_learner(**settings) -> CalQl:
     return CalQl(CalQlSettings(algorithm="cal_ql", **(small | settings)), 2, 1)
 
 
-def make_batch(returns: float = 0.0) -> Batch:
+def random_batch(returns: float = 0.0) -> Batch:
     draw = generator(2)
     states, next_states = torch.randn(16, 2, generator=draw), torch.randn(16, 2, generator=draw)
     actions, rewards = 2 * torch.rand(16, 1, generator=draw) - 1, torch.randn(16, generator=draw)
-    return Batch(states, actions, rewards, next_states, torch.ones(16), torch.full((16,), returns))
+    return make_batch(states, actions, rewards=rewards, next_states=next_states, returns=torch.full((16,), returns))
 
 
 def test_actions_are_sampled_uniformly_and_from_the_policy_at_both_states():
@@ -90,7 +91,7 @@ def test_a_first_step_moves_everything_that_learns():
     learner = make_learner(target_gap=5.0)
     named = {"actor": learner.actor, "critics": learner.critics, "targets": learner.target_critics}
     before = {name: [p.clone() for p in module.parameters()] for name, module in named.items()}
-    learner.update(make_batch())
+    learner.update(random_batch())
     for name, module in named.items():
         for old, new in zip(before[name], module.parameters(), strict=True):
             assert not torch.equal(old, new), name
@@ -101,7 +102,7 @@ def test_a_first_step_moves_everything_that_learns():
 @pytest.mark.parametrize(("target_gap", "direction"), [(-1e3, 1), (1e3, -1)])
 def test_the_multiplier_rises_while_the_gap_is_above_its_target(target_gap, direction):
     learner = make_learner(target_gap=target_gap)
-    learner.update(make_batch())
+    learner.update(random_batch())
     assert (learner.log_multiplier.item() - 1) * direction > 0
 
 
@@ -110,14 +111,14 @@ def test_the_entropy_weight_rises_while_the_policy_is_too_certain(log_std, direc
     learner = make_learner()
     learner.actor[-1].weight.data.zero_()
     learner.actor[-1].bias.data.copy_(torch.tensor([0.0, log_std]))
-    learner.update(make_batch())
+    learner.update(random_batch())
     assert learner.log_entropy_weight.item() * direction > 0
 
 
 def test_high_returns_change_the_critics_only_with_calibration():
     def critics_after(calibration: bool, returns: float) -> torch.Tensor:
         learner = make_learner(calibration=calibration)
-        learner.update(make_batch(returns))
+        learner.update(random_batch(returns))
         return torch.cat([parameter.detach().flatten() for parameter in learner.critics.parameters()])
 
     assert torch.equal(critics_after(False, -1e6), critics_after(False, 1e6))

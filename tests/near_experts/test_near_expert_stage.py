@@ -20,6 +20,7 @@ OF_ALGORITHM = {
     "cal_ql": {"steps": 500, "conservative_weight": 0.5, "sampled_actions": 4},
     "iql": {"steps": 600, "expectile": 0.8},
     "td3_bc": {"steps": 500, "alpha": 10.0},
+    "rebrac": {"steps": 500, "actor_penalty": 0.05, "critic_penalty": 0.01},
 }
 
 
@@ -125,10 +126,11 @@ def test_the_command_trains_and_reports(dataset_path, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "algorithm: missing; allowed: cal_ql, iql, td3_bc, import"),
-        ({"algorithm": "sac"}, 'algorithm: "sac": not known; allowed: cal_ql, iql, td3_bc, import'),
+        ({}, "algorithm: missing; allowed: cal_ql, iql, td3_bc, rebrac, import"),
+        ({"algorithm": "sac"}, 'algorithm: "sac": not known; allowed: cal_ql, iql, td3_bc, rebrac, import'),
         ({"algorithm": "iql", "expectil": 0.5}, r"expectil: unknown key \(did you mean 'expectile'\?\)"),
         ({"algorithm": "td3_bc", "alpha": -1}, "alpha: -1: should be greater than or equal to 0"),
+        ({"algorithm": "rebrac", "critic_penalty": -1}, "critic_penalty: -1: should be greater than or equal to 0"),
         ({"algorithm": "td3_bc", "seed": -1}, "seed: -1: should be greater than or equal to 0"),
         ({"algorithm": "td3_bc", "actor_hidden_widths": []}, "actor_hidden_widths"),
         ({"algorithm": "import"}, "checkpoint: missing; it has no default"),

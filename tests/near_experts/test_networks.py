@@ -10,13 +10,13 @@ from obdistill.core.units import Normalizer, Task
 from obdistill.near_experts import near_expert as artifact
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
 from obdistill.near_experts.near_expert import write_near_expert as write
-from obdistill.near_experts.networks import Critics, from_layers, linear_layers, mlp, orthogonal_
+from obdistill.near_experts.networks import Critics, from_layers, layer_norms, linear_layers, mlp, orthogonal_
 
 S, A = 3, 2
 STATES = np.random.default_rng(0).normal(5, 3, (7, S))
 
 
-def make(outputs: int = A) -> NearExpert:
+def make(outputs: int = A, layer_norm: bool = False) -> NearExpert:
     generator = torch.Generator().manual_seed(0)
     normalizer = Normalizer(
         np.array([5, 4, 3], np.float32),
@@ -24,11 +24,14 @@ def make(outputs: int = A) -> NearExpert:
         np.array([-1, -3], np.float32),
         np.array([1, 5], np.float32),
     )
-    critics = Critics([orthogonal_(mlp((S + A, 6, 1)), generator) for _ in range(2)])
+    critics = Critics([orthogonal_(mlp((S + A, 6, 1), layer_norm), generator) for _ in range(2)])
     actor = orthogonal_(mlp((S, 8, 5, outputs)), generator)
     for network in (actor, *critics):
         for layer in linear_layers(network):
             layer.bias.data.uniform_(-1, 1, generator=generator)
+        for norm in layer_norms(network):
+            for part in (norm.weight, norm.bias):
+                part.data.uniform_(-1, 1, generator=generator)
     return NearExpert(Task("made", "Made-v0", (0.0, 10.0)), normalizer, actor, critics)
 
 
@@ -110,8 +113,11 @@ def test_what_is_written_is_read(tmp_path, outputs):
     ],
 )
 def test_a_malformed_file_is_told_in_one_line(tmp_path, change, message):
-    path = tmp_path / "near_expert.safetensors"
-    write(path, make(), {})
+    refuse(tmp_path / "near_expert.safetensors", make(), change, message)
+
+
+def refuse(path, near_expert: NearExpert, change, message: str) -> None:
+    write(path, near_expert, {})
     arrays, metadata = artifacts.read_arrays(path, "near_expert")
     arrays = {name: array.copy() for name, array in arrays.items()}
     change(arrays)
@@ -120,6 +126,39 @@ def test_a_malformed_file_is_told_in_one_line(tmp_path, change, message):
         read_near_expert(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_layer_norms_are_written_and_read(tmp_path):
+    near_expert, path = make(layer_norm=True), tmp_path / "near_expert.safetensors"
+    write(path, near_expert, {})
+    arrays, metadata = artifacts.read_arrays(path, "near_expert")
+    added = {f"critic_{i}.0.norm.{part}" for i in range(2) for part in ("weight", "bias")}
+    write(path, make(), {})
+    assert arrays.keys() - artifacts.read_arrays(path, "near_expert")[0].keys() == added
+    write(path, near_expert, {})
+    actions = near_expert.actions(STATES)
+    assert torch.equal(read_near_expert(path).q(STATES, actions), near_expert.q(STATES, actions))
+    assert not torch.allclose(near_expert.q(STATES, actions), make().q(STATES, actions), atol=0.1)
+    assert metadata["architecture"]["critic_0"] == [S + A, 6, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays.pop("critic_0.0.norm.bias"), "lacks the array 'critic_0.0.norm.bias'"),
+        (
+            lambda arrays: arrays.update({"critic_1.0.norm.weight": np.zeros(5, np.float32)}),
+            r"critic_1: the layer norm 0 has the shapes \(5,\) and \(6,\); \(6,\) of finite numbers are needed",
+        ),
+        (lambda arrays: arrays["critic_0.0.norm.bias"].fill(np.inf), "critic_0: the layer norm 0 has the shapes"),
+        (
+            lambda arrays: arrays.update({"actor.1.norm.weight": np.zeros(5, np.float32)}),
+            "lacks the array 'actor.0.norm.weight'",
+        ),
+    ],
+)
+def test_malformed_layer_norms_are_told_in_one_line(tmp_path, change, message):
+    refuse(tmp_path / "near_expert.safetensors", make(layer_norm=True), change, message)
 
 
 def test_layers_of_one_dimension_are_refused():

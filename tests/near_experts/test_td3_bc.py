@@ -2,8 +2,8 @@
 
 import torch
 
+from helpers.batches import make_batch
 from obdistill.near_experts.td3_bc import Td3Bc, Td3BcSettings, actor_loss
-from obdistill.near_experts.training import Batch
 
 
 def test_the_objective_by_hand():
@@ -26,7 +26,7 @@ def test_the_actor_and_the_targets_wait_for_the_critics():
     learner = Td3Bc(Td3BcSettings(algorithm="td3_bc", actor_hidden_widths=(8,), critic_hidden_widths=(8,)), 2, 1)
     draw = torch.Generator().manual_seed(0)
     states, actions = torch.randn(16, 2, generator=draw), 2 * torch.rand(16, 1, generator=draw) - 1
-    batch = Batch(states, actions, torch.ones(16), states, torch.ones(16), torch.ones(16))
+    batch = make_batch(states, actions)
     modules = (learner.critics, learner.actor, learner.target_critics, learner.target_actor)
 
     def moved() -> list[bool]:
@@ -49,9 +49,9 @@ def test_target_actions_are_noisy_within_limits_and_bounds():
     seen = []
     learner.target_critics.register_forward_hook(lambda module, inputs, output: seen.append(inputs[1]))
     states = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
-    learner.update(Batch(states, torch.zeros(64, 1), torch.ones(64), states, torch.ones(64), torch.ones(64)))
+    learner.update(make_batch(states, torch.zeros(64, 1)))
     assert seen[0].abs().max() == 0.25
     assert seen[0].std() > 0.15
     learner.target_actor[-1].bias.data.fill_(20.0)
-    learner.update(Batch(states, torch.zeros(64, 1), torch.ones(64), states, torch.ones(64), torch.ones(64)))
+    learner.update(make_batch(states, torch.zeros(64, 1)))
     assert seen[1].max() == 1

@@ -66,6 +66,9 @@ def test_a_dataset_in_normalized_units():
     assert data.not_done.tolist() == [1, 1, 0, 1, 1, 1, 1, 1]  # a cut episode goes on, a terminated one does not
     assert data.rewards.tolist() == [10, 20, 40, 80, 10, 10, 10, 10]
     assert data.returns[0] == 30
+    assert data.has_next.tolist() == [1, 1, 0, 0, 1, 1, 1, 0]
+    following = data.has_next.bool()
+    assert torch.equal(data.next_actions[following], data.actions[1:][following[:-1]])
     assert data.td_target(torch.full((8,), 100.0), 0.5).tolist() == [60, 70, 40, 130, 60, 60, 60, 60]
 
 
@@ -75,7 +78,8 @@ def test_the_scale_of_returns():
 
 def test_a_batch_keeps_rows_together():
     column = torch.arange(50.0)
-    data = Batch(column[:, None], column[:, None] * 2, column * 3, column[:, None] * 4, column * 5, column * 6)
+    matrix = column[:, None]
+    data = Batch(matrix, 2 * matrix, 3 * column, 4 * matrix, 5 * column, 6 * column, 7 * matrix, 8 * column)
     batch = data.draw(200, torch.Generator().manual_seed(0))
     rows = batch.states[:, 0]
     assert len(batch) == 200
@@ -85,6 +89,8 @@ def test_a_batch_keeps_rows_together():
         (3, batch.rewards),
         (4, batch.next_states[:, 0]),
         (6, batch.returns),
+        (7, batch.next_actions[:, 0]),
+        (8, batch.has_next),
     ):
         assert torch.equal(found, factor * rows)
     assert torch.equal(data.draw(200, torch.Generator().manual_seed(0)).rewards, batch.rewards)

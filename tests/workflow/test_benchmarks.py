@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -28,11 +30,25 @@ def test_evaluation_compares_with_a_plain_loop():
 
 def test_hours_adds_up():
     rows = [line.split() for line in run("hours.py", "config.yaml").splitlines()[1:]]
-    assert [row[0] for row in rows] == ["near_expert_step", "outer_step", "snapshot", "environment_step", "total"]
+    assert [row[0] for row in rows] == [
+        *("td3_bc_step", "outer_step", "snapshot", "bc_step", "environment_step", "total")
+    ]
     # config.yaml: 9 distillations and 3 of the small size, 60 steps each; 3 snapshots each, random selections 1
     assert rows[1][2] == "720"
     evaluations = 9 * 3 + 10 + 3 * 1  # standard, the small size
     assert int(rows[2][2]) == evaluations + 3 * 8 + 9  # networks and optimizers, ensembles
+
+
+@pytest.mark.parametrize(
+    ("files", "unit", "number"),
+    [(["paper", "rebrac"], "rebrac_step", "9,000,000"), (["published"], "outer_step", "67,500")],
+)
+def test_hours_counts_the_steps_of_each_algorithm(files, unit, number):
+    lines = run("hours.py", *(f"config/{name}.yaml" for name in files)).splitlines()[1:]
+    rows = {line.split()[0]: line.split() for line in lines}
+    assert rows[unit][2] == number
+    assert next(iter(rows)) == unit  # published near-experts cost no steps
+    assert "cal_ql_step" not in rows
 
 
 def test_grid_runs_every_stage(tmp_path):

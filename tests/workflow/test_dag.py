@@ -266,7 +266,7 @@ def test_another_configfile_replaces_the_default(workflow):
     [
         ("distil", {}, "error: config.yaml: distil: unknown key (did you mean 'distill'?); allowed: "),
         ("distill.steps", -1, "error: config.yaml: distill.steps: -1: should be greater than or equal to 1"),
-        ("seeds", [0, 0], "error: config.yaml: seeds: 0 stands there twice"),
+        ("seeds", [0, 0], "error: config.yaml: seeds: 0 is listed twice; list each value once"),
     ],
 )
 def test_a_bad_configuration_is_one_line(workflow, path, value, line):

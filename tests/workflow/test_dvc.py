@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from helpers.workflow_copy import REPOSITORY, WorkflowCopy
+from obdistill.core.sources import files as files_of
 from obdistill.experiment.config import Config
 
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
@@ -43,7 +44,7 @@ CONFIG = {
     "cost_repeats": None,
     "evaluate": {"policies": 1, "episodes": 1, "bc": {"architecture": "mlp_2", "steps": 2}},
     "whole_data": None,
-    "card": {},
+    "near_expert_evaluation": {},
     "report": {"tables": ["table_1"], "figures": []},
 }
 LONGEST = 60  # seconds that a push, and a pull, of 500 results may take
@@ -82,8 +83,8 @@ def test_every_rule_file_and_every_module_of_the_rules_is_a_dependency():
     files = [*(REPOSITORY / "workflow/rules").glob("*.smk"), REPOSITORY / "src/obdistill/experiment/jobs.py"]
     for file in files:
         assert str(file.relative_to(REPOSITORY)) in deps
-        for module in re.findall(r'sources(?:_of_variant)?\("obd\.([\w.]+)"', file.read_text()):
-            assert f"src/obdistill/{module.replace('.', '/')}.py" in deps
+        for command in re.findall(r'made_by\("([\w-]+)"', file.read_text()):
+            assert {str(path.relative_to(REPOSITORY)) for path in files_of(command)} <= deps
 
 
 def test_every_key_of_the_configuration_is_a_parameter():
@@ -158,7 +159,7 @@ class Project:
         self.run("git", "commit", "--quiet", "--message", "-")
 
     def clone(self, folder: Path) -> "Project":
-        self.run("git", "bc", "--quiet", ".", str(folder))
+        self.run("git", "clone", "--quiet", ".", str(folder))
         return Project(folder)
 
     def changed_stages(self) -> set[str]:
@@ -214,7 +215,7 @@ def test_a_clone_gets_everything_and_has_nothing_to_do(kept, tmp_path):
     remade = {"distill": 1, "evaluate": 1, "gather": 1, "table": 2, "figure_data": 1, "summary": 1}
     assert again.counts == remade
     clone.run("dvc", "repro", "--dry")
-    (clone.folder / "results/synsets/pendulum/dbc/n4/seed0/synset.npz").unlink()
+    (clone.folder / "results/synsets/pendulum/dbc/default/size4/seed0/synset.npz").unlink()
     assert clone.workflow.planned().counts == remade
     assert "not up to date" in clone.make_target("commit-results", code=2)
 
@@ -254,7 +255,7 @@ def test_results_no_longer_named_are_pruned(project):
     project.make_target("prune")
     left = set(project.contents())
     assert left == {path for path in project.contents() if "/dbc/" not in path and not path.endswith(".bin")}
-    assert "results/synsets/pendulum/random/n4/seed0/synset.npz" in left
+    assert "results/synsets/pendulum/random/default/size4/seed0/synset.npz" in left
 
 
 @pytest.mark.slow

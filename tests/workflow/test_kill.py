@@ -17,7 +17,7 @@ from helpers.workflow_copy import WorkflowCopy
 from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 
-KILLS_PER_STAGE = 3
+KILLS_PER_STAGE = 2
 
 
 def run(folder: Path, name: str, seconds: float | None = None) -> tuple[float, bool]:
@@ -33,15 +33,15 @@ def run(folder: Path, name: str, seconds: float | None = None) -> tuple[float, b
 
 
 def data(folder: Path) -> dict[str, str]:
-    """Hash every file of data; of a sidecar, what does not tell how long it took."""
+    """Hash every file of data; of a sidecar, what does not tell how long it took or hash what does."""
     found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != stages.SAID):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in stages.TIMED):
         hidden = path.name.startswith(".")  # a temporary file may hold anything: its writer was killed in the middle
         if hidden or path.suffix != ".json":
             found[str(path.relative_to(folder))] = artifacts.sha256(path)
         elif path.name != "collection.json" and "own" not in path.parts:
             metadata = artifacts.read_json(path)
-            for key in ("seconds", "seconds_per_step", "metadata_sha256"):
+            for key in ("seconds", "seconds_per_step", "metadata_sha256", "inputs"):
                 metadata.pop(key, None)
             metadata.get("training", {}).pop("seconds", None)
             found[str(path.relative_to(folder))] = json.dumps(metadata, sort_keys=True)

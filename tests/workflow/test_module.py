@@ -24,18 +24,19 @@ rule mine:
 def test_another_workflow_uses_this_one(tmp_path):
     WorkflowCopy.make(tmp_path / "product", {"tasks": "not read"})
     other = WorkflowCopy(tmp_path / "other")
+    other.environment["PYTHONPATH"] = str(tmp_path / "product/src")
     (other.folder / "profiles/default").mkdir(parents=True)
     (other.folder / "profiles/default/config.yaml").write_text("cores: 2\n")
     (other.folder / "Snakefile").write_text(SNAKEFILE)
     other.write_config({"distillation": CONFIG, "other": "its own"}, "own.yaml")
     write_inputs(other)
-    run = other.snakemake("--quiet", source=tmp_path / "product/src")
+    run = other.snakemake("--quiet")
     assert run.code == 0, run.text
     assert "table_1" in (other.folder / "results/mine.txt").read_text()
-    again = other.snakemake("--dry-run", source=tmp_path / "product/src")
+    again = other.snakemake("--dry-run")
     assert again.counts == {}
     other.write_config({"distillation": {**CONFIG, "seeds": [0, 1, 2]}}, "own.yaml")
-    counts = other.snakemake("--dry-run", source=tmp_path / "product/src").counts
+    counts = other.snakemake("--dry-run").counts
     assert {rule: count for rule, count in counts.items() if "table" not in rule} == {
         **{"obd_select": 2, "obd_distill": 4, "obd_evaluate": 6, "mine": 1}
     }

@@ -1,11 +1,12 @@
 """Write dvc.yaml: ``make dvc-yaml``. What a stage of DVC depends on is found by following imports, as in the rules."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from obdistill.core.sources import sources
+from obdistill.core.sources import files
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = """\
@@ -24,43 +25,45 @@ WORKFLOW = [
     "src/obdistill/core/sources.py",
     "src/obdistill/experiment/config.py",
     "src/obdistill/experiment/jobs.py",
+    "src/obdistill/experiment/outside.py",
+    "src/obdistill/experiment/stale.py",
 ]
 
-# stage: what it makes, sections of config.yaml, rule files, modules, results and other files it reads
+# stage: what it makes, sections of config.yaml, rule files, commands, results and other files it reads
 STAGES = {
     "datasets": (
         "transitions of every task",
         ["tasks", "collections"],
         ["datasets"],
-        ["datasets.stage", "datasets.collect"],
+        ["dataset", "collect"],
         ["data"],
     ),
     "near_experts": (
         "policies and critics",
         ["tasks"],
         ["near_experts"],
-        ["near_experts.stage"],
+        ["near-expert"],
         ["data", "results/datasets"],
     ),
     "synsets": (
         "distilled and random pairs",
         [*GRID, "distill", "overrides"],
         ["synsets"],
-        ["synsets.stage"],
+        ["distill"],
         ["results/datasets", "results/near_experts"],
     ),
     "evaluations": (
         "returns of policies trained on the synsets and on whole datasets",
         [*GRID, "evaluate", "near_expert_evaluation", "protocols", "whole_data", "cost_repeats", "overrides"],
         ["evaluations"],
-        ["evaluations.stage", "evaluations.near_expert", "evaluations.cost"],
+        ["evaluate", "evaluate-near-expert", "cost"],
         ["results/datasets", "results/near_experts", "results/synsets"],
     ),
     "paper": (
         "tables, figures and a summary of them",
         [*GRID, "protocols", "whole_data", "cost_repeats", "report"],
         ["paper", "report"],
-        ["paper.gather", "paper.tables.make", "paper.figure_data.make", "paper.figures.make", "paper.summary"],
+        ["gather", "table", "figure-data", "figure", "summary"],
         ["results/evaluations", "results/synsets"],
     ),
 }
@@ -73,8 +76,8 @@ SUMMARY = {
 
 def stage(name: str) -> dict[str, Any]:
     """Return a stage as dvc.yaml has it."""
-    description, sections, rules, modules, read = STAGES[name]
-    code = {file for module in modules for file in sources(f"obdistill.{module}")}
+    description, sections, rules, commands, read = STAGES[name]
+    code = {os.path.relpath(file) for command in commands for file in files(command)}
     deps = {*WORKFLOW, *(f"workflow/rules/{rule}.smk" for rule in rules), *code, *read}
     folders = [f"results/{name}", *(["results/collections"] if name == "datasets" else [])]
     return {

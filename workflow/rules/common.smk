@@ -1,13 +1,16 @@
 # The experiment that all rules are about, and what they share.
+import json
 import os
 import sys
+from pathlib import Path
 
-from obdistill.core import lock
+from obdistill.core import lock, provenance, sources
 from obdistill.core.errors import UserError
-from obdistill.core.methods import DEFAULT, SELECTIONS
-from obdistill.experiment.record import Record
-from obdistill.core.sources import sources
+from obdistill.core.methods import DEFAULT, OBJECTIVES, SELECTIONS
+from obdistill.experiment import stale
 from obdistill.experiment.jobs import Experiment
+from obdistill.experiment.record import Record
+from snakemake.logging import logger
 
 # jobs call the `obd` of the environment that runs Snakemake, activated or not
 os.environ.update(PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]))
@@ -18,7 +21,7 @@ try:
     else:
         experiment = Experiment.load(workflow.configfiles, command_line=workflow.config_settings.config)
 except UserError as error:
-    sys.exit(f"error: {error}")
+    sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
 
 
 def begin_run():
@@ -49,3 +52,58 @@ def shown(jobs_by_rule):
 def growing(amount):
     """Ask for `amount` (MB, minutes) at the first attempt, twice as much at the second, and so on."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def near_expert_option(wildcards, input):
+    """Return the option that names the near-expert, if the method needs one."""
+    return input.near_expert and f"--near-expert {input.near_expert}"
+
+
+def filled(value, wildcards):
+    """List the paths that an input of a rule stands for."""
+    if callable(value):
+        value = value(wildcards)
+    if isinstance(value, str):
+        return [value.format(**dict(wildcards.items()))]
+    return [path for item in value for path in filled(item, wildcards)]
+
+
+digests = {}  # of the sources with which this run began; its jobs compare theirs
+
+
+def made_by(command, rule=None, also=lambda wildcards: []):
+    """Return the input `code` of a rule: the sources of its command.
+
+    On the way, a result that is there but was made from something else than its job would be is marked to be made again.
+    `rule` is the rule's name, if not the command's; `also` gives files that are read without being inputs.
+    """
+    name = rule or command.replace("-", "_")
+
+    def code(wildcards):
+        proxy = getattr(rules, name)
+        given = proxy.rule.params
+        settings = json.loads(given.settings(wildcards)) if "settings" in given.keys() else {}
+        options = dict(wildcards.items())
+        options |= {"name": options.get("figure") or options.get("table")}
+        chosen = sources.choice(command, {**settings, **options})
+        if workflow.is_main_process:  # not again in the process of each job
+            digests[provenance.key(command, chosen)] = sources.digest(command, chosen)
+            os.environ[provenance.VARIABLE] = json.dumps(digests)
+            inputs = [value for key, value in proxy.input.items() if key not in ("code", "environment")]
+            options |= {"seed": given.seed(wildcards)} if "seed" in given.keys() else {}
+            job = stale.Job(
+                settings, options, (*filled(inputs, wildcards), *also(wildcards)), sources.digest(command, chosen)
+            )
+            outputs = filled(list(proxy.output), wildcards)
+            why = stale.difference(Path(filled(proxy.output.metadata, wildcards)[0]), job)
+            if why is not None:
+                if name not in told:
+                    logger.warning(f"{outputs[0]}: {why}: it is made again, as is all of the rule {name} that differs")
+                told.add(name)
+                workflow.dag.forcefiles.update(outputs)
+        return [os.path.relpath(file) for file in sources.files(command, chosen)]
+
+    return code
+
+
+told = set()  # rules whose results were found to be stale

@@ -1,9 +1,10 @@
 # Datasets: collected here, downloaded, or already on disk; one artifact for each task.
 rule collect:
     input:
-        code=sources("obdistill.datasets.collect"),
+        environment=experiment.collect_environment,
+        code=made_by("collect"),
     output:
-        facts="results/collections/{collection}/collection.json",
+        metadata="results/collections/{collection}/collection.json",
     log:
         "logs/collections/{collection}.log",
     benchmark:
@@ -28,9 +29,10 @@ rule collect:
 
 rule dataset:
     input:
-        collection=lambda wildcards: paths(rules.collect.output.facts, experiment.dataset_collections(wildcards)),
+        collection=lambda wildcards: paths(rules.collect.output.metadata, experiment.dataset_collections(wildcards)),
         files=experiment.dataset_files,
-        code=experiment.dataset_code,
+        environment=experiment.dataset_environment,
+        code=made_by("dataset", also=experiment.dataset_downloads),
     output:
         dataset="results/datasets/{task}/dataset.npz",
         metadata="results/datasets/{task}/dataset.json",

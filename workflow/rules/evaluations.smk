@@ -2,7 +2,8 @@
 rule evaluate:
     input:
         pairs=rules.distill.output.synset,
-        code=sources("obdistill.evaluations.stage"),
+        environment=experiment.dataset_environment,
+        code=made_by("evaluate"),
     output:
         returns="results/evaluations/{task}/{method}/{variant}/size{size}/seed{seed}/{protocol}.csv",
         metadata="results/evaluations/{task}/{method}/{variant}/size{size}/seed{seed}/{protocol}.json",
@@ -28,7 +29,8 @@ rule evaluate:
 rule evaluate_whole_data:
     input:
         pairs=rules.dataset.output.dataset,
-        code=sources("obdistill.evaluations.stage"),
+        environment=experiment.dataset_environment,
+        code=made_by("evaluate", "evaluate_whole_data"),
     output:
         returns="results/evaluations/{task}/bc_whole/whole_data.csv",
         metadata="results/evaluations/{task}/bc_whole/whole_data.json",
@@ -54,7 +56,8 @@ rule evaluate_whole_data:
 rule evaluate_near_expert:
     input:
         near_expert=rules.near_expert.output.near_expert,
-        code=sources("obdistill.evaluations.near_expert"),
+        environment=experiment.dataset_environment,
+        code=made_by("evaluate-near-expert"),
     output:
         returns="results/evaluations/{task}/near_expert/near_expert.csv",
         metadata="results/evaluations/{task}/near_expert/near_expert.json",
@@ -81,7 +84,7 @@ rule cost:
     input:
         dataset=rules.dataset.output.dataset,
         synset=lambda wildcards: paths(rules.distill.output.synset, experiment.cost_synset(wildcards)),
-        code=sources("obdistill.evaluations.cost"),
+        code=made_by("cost"),
     output:
         costs="results/evaluations/{task}/cost.csv",
         metadata="results/evaluations/{task}/cost.json",

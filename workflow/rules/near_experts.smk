@@ -3,7 +3,7 @@ rule near_expert:
     input:
         dataset=rules.dataset.output.dataset,
         files=experiment.near_expert_files,
-        code=experiment.near_expert_code,
+        code=made_by("near-expert"),
     output:
         near_expert="results/near_experts/{task}/near_expert.safetensors",
         metadata="results/near_experts/{task}/near_expert.json",

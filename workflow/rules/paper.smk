@@ -2,7 +2,7 @@
 rule gather:
     input:
         returns=shown(experiment.returns()),
-        code=sources("obdistill.paper.gather"),
+        code=made_by("gather"),
     output:
         returns="results/paper/returns.npz",
         metadata="results/paper/returns.json",
@@ -25,7 +25,7 @@ rule gather:
 rule table:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_table(wildcards.table)),
-        code=sources("obdistill.paper.tables.make", "obdistill.core.methods"),
+        code=made_by("table"),
     output:
         csv="results/paper/{table}.csv",
         metadata="results/paper/{table}.json",
@@ -54,7 +54,7 @@ rule table:
 rule figure_data:
     input:
         shown=lambda wildcards: shown(experiment.shown_in_figure(wildcards.figure)),
-        code=experiment.figure_data_code,
+        code=made_by("figure-data"),
     output:
         csv="results/paper/figure_data/{figure}.csv",
         metadata="results/paper/figure_data/{figure}.json",
@@ -81,7 +81,7 @@ rule figure_data:
 rule figure:
     input:
         data=rules.figure_data.output.csv,
-        code=sources("obdistill.paper.figures.make", "obdistill.core.methods"),
+        code=made_by("figure"),
     output:
         png=report("results/paper/{figure}.png", **in_report("Figures", "{figure}", "png")),
         pdf=report("results/paper/{figure}.pdf", **in_report("Figures", "{figure}", "pdf")),
@@ -111,7 +111,7 @@ rule summary:
         table="results/paper/table_1.csv",
         tests="results/paper/variance.csv",
         curves="results/paper/figure_data/figure_1.csv",
-        code=sources("obdistill.paper.summary", "obdistill.core.methods"),
+        code=made_by("summary"),
     output:
         curves="results/paper/learning_curves.csv",
         metadata="results/paper/learning_curves.json",

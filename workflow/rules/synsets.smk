@@ -1,13 +1,4 @@
-# Synsets: distilled from a dataset by an objective, or selected from its states.
-# a selection takes no GPU and no days
-ruleorder: select > distill
-
-
-def near_expert_option(wildcards, input):
-    """Return the option that names the near-expert, if the method needs one."""
-    return input.near_expert and f"--near-expert {input.near_expert}"
-
-
+# Synsets: selected from a dataset's states, which takes no GPU and no days, or distilled by an objective.
 rule select:
     input:
         dataset=rules.dataset.output.dataset,
@@ -15,7 +6,7 @@ rule select:
             experiment.needs_near_expert,
             then=rules.near_expert.output.near_expert,
         ),
-        code=sources("obdistill.synsets.stage"),
+        code=made_by("select"),
     output:
         synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
         metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.json",
@@ -50,7 +41,7 @@ rule distill:
             experiment.needs_near_expert,
             then=rules.near_expert.output.near_expert,
         ),
-        code=sources("obdistill.synsets.stage"),
+        code=made_by("distill"),
     output:
         synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
         metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.json",
@@ -60,6 +51,8 @@ rule distill:
         "logs/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.log",
     benchmark:
         "timings/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.tsv"
+    wildcard_constraints:
+        method="|".join(OBJECTIVES),
     conda:
         "../../environment.yml"
     threads: 1

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import safetensors.numpy
 
-from obdistill.core import lock
+from obdistill.core import lock, provenance
 from obdistill.core.atomic import as_json, replacing
 from obdistill.core.errors import UserError
 
@@ -120,7 +120,7 @@ def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
         replacing(path) as of_data,  # renamed first
     ):
         writers[path.suffix](data, of_data)
-        facts = {**metadata, "file": path.name, "sha256": sha256(of_data), "versions": versions()}
+        facts = {**metadata, **provenance.facts(), "file": path.name, "sha256": sha256(of_data), "versions": versions()}
         of_sidecar.write_text(as_json({**facts, "metadata_sha256": _hash_of(facts)}), encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pydantic
 
-from obdistill.core import lock, logs, outputs, termination
+from obdistill.core import lock, logs, outputs, provenance, termination
 from obdistill.core.atomic import check_writable
 from obdistill.core.declarations import describe
 from obdistill.core.errors import UserError, out_of_memory
@@ -29,6 +29,7 @@ class UserPath(click.Path):
 
 FILE = UserPath(path_type=Path, dir_okay=False)
 FOLDER = UserPath(path_type=Path, file_okay=False)
+APART = ("settings", "device", "checkpoint_minutes", "workers")  # options that a result is not made from
 
 
 def _device(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -104,12 +105,15 @@ def stage(
                     import torch  # here, for the stages that only read tables start in a fraction of the time
 
                     torch.set_num_threads(threads)
-                if out is None:
-                    function(**options)
-                    return
-                outputs.check(out, read)
-                with lock.output(out):
-                    function(**options, out=out)
+                given = options["settings"].model_dump(mode="json") if model is not None else {}
+                noted = {key: value for key, value in options.items() if key not in APART}
+                with provenance.noted(name, given, noted):
+                    if out is None:
+                        function(**options)
+                        return
+                    outputs.check(out, read)
+                    with lock.output(out):
+                        function(**options, out=out)
 
         command = click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
         if model is not None:

@@ -9,7 +9,9 @@ import functools
 import hashlib
 import importlib.util
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import grimp
 
@@ -28,29 +30,53 @@ MACHINERY = {
     "obdistill.core.outputs": "refuses outputs that would overwrite inputs",
     "obdistill.core.parsing": "reads settings; the values that come out are the jobs' parameters",
     "obdistill.core.settings": "reads settings; the values that come out are the jobs' parameters",
+    "obdistill.core.provenance": "notes what a result is made from",
     "obdistill.core.sources": "this list",
     "obdistill.core.termination": "how a signal ends a run",
     "obdistill.*.command": "options of the command line; their values are in the rule",
     "obdistill.*.settings": "names, ranges and defaults of settings; the values are the jobs' parameters",
 }
-# stage: what chooses among modules (a setting, or what a figure shows) -> the module that only this choice needs
+# command: the modules that its results begin with
+STARTS = {
+    "collect": ["obdistill.datasets.collect"],
+    "dataset": ["obdistill.datasets.stage"],
+    "near-expert": ["obdistill.near_experts.stage"],
+    "evaluate-near-expert": ["obdistill.evaluations.near_expert"],
+    "select": ["obdistill.synsets.stage"],
+    "distill": ["obdistill.synsets.stage"],
+    "evaluate": ["obdistill.evaluations.stage"],
+    "cost": ["obdistill.evaluations.cost"],
+    "gather": ["obdistill.paper.gather"],
+    "table": ["obdistill.paper.tables.make", "obdistill.core.methods"],
+    "figure-data": ["obdistill.paper.figure_data.make", "obdistill.core.methods"],
+    "figure": ["obdistill.paper.figures.make", "obdistill.core.methods"],
+    "summary": ["obdistill.paper.summary", "obdistill.core.methods"],
+}
+# command: the setting or option that chooses among modules, and the module that only one choice needs
 CHOICES = {
-    "obdistill.datasets.stage": {
-        "minari": "obdistill.datasets.minari",
-        "d4rl": "obdistill.datasets.d4rl",
-        "collect": "obdistill.datasets.collected",
-    },
-    "obdistill.near_experts.stage": {
-        "cal_ql": "obdistill.near_experts.cal_ql",
-        "iql": "obdistill.near_experts.iql",
-        "td3_bc": "obdistill.near_experts.td3_bc",
-        "import": "obdistill.near_experts.corl",
-    },
-    "obdistill.paper.figure_data.make": {"synsets": "obdistill.paper.figure_data.poses"},
+    "dataset": (
+        "source",
+        {
+            "minari": "obdistill.datasets.minari",
+            "d4rl": "obdistill.datasets.d4rl",
+            "collect": "obdistill.datasets.collected",
+        },
+    ),
+    "near-expert": (
+        "algorithm",
+        {
+            "cal_ql": "obdistill.near_experts.cal_ql",
+            "iql": "obdistill.near_experts.iql",
+            "td3_bc": "obdistill.near_experts.td3_bc",
+            "rebrac": "obdistill.near_experts.rebrac",
+            "import": "obdistill.near_experts.corl",
+        },
+    ),
+    "figure-data": ("name", {"figure_2": "obdistill.paper.figure_data.poses"}),
 }
 
 
-def closure(module: str, chosen: str | None = None) -> list[str]:
+def closure(module: str, without: Collection[str] = ()) -> list[str]:
     """List the modules that decide a stage's results: it, and what it imports.
 
     Parameters
@@ -58,9 +84,8 @@ def closure(module: str, chosen: str | None = None) -> list[str]:
     module : str
         Dotted name, e.g. ``obdistill.synsets.stage``. An import counts wherever it stands in a file, but not under
         ``TYPE_CHECKING``.
-    chosen : str, optional
-        The source of a dataset, the algorithm of a near-expert or what a figure reads, see `CHOICES`: the modules of
-        the others are left out, unless another module imports them.
+    without : collection of str
+        Modules that `module` imports but does not use in this case. They count if another module imports them.
 
     Returns
     -------
@@ -75,31 +100,44 @@ def closure(module: str, chosen: str | None = None) -> list[str]:
     graph = _graph(module.partition(".")[0])
     if module not in graph.modules:
         raise ModuleNotFoundError(f"no module {module}", name=module)
-    unused = {other for name, other in CHOICES.get(module, {}).items() if chosen not in (None, name)}
     found: set[str] = set()
     waiting = {module}
     while waiting:
         here = waiting.pop()
         found.add(here)
         imported = {name for name in graph.find_modules_directly_imported_by(here) if not is_machinery(name)}
-        waiting |= imported - found - (unused if here == module else set())
+        waiting |= imported - found - set(without if here == module else ())
     return sorted(found)
 
 
-def sources(*modules: str, chosen: str | None = None) -> list[str]:
-    """List the files of some modules' closures, relative to the working directory, sorted.
+@functools.cache
+def files(command: str, chosen: str | None = None) -> list[Path]:
+    """List the files that decide what a command writes.
 
     A table of the same name beside a module (``numbers.csv`` of ``numbers.py``) goes with it.
+
+    Parameters
+    ----------
+    command : str
+        Its name, one of `STARTS`.
+    chosen : str, optional
+        What its settings choose, see `CHOICES`: the modules of the other choices are left out.
     """
-    names = {name for module in modules for name in closure(module, chosen)}
-    return sorted(os.path.relpath(file) for name in names for file in _files(name))
+    _, modules = CHOICES.get(command, ("", {}))
+    unused = [module for name, module in modules.items() if chosen not in (None, name)]
+    names = {name for start in STARTS[command] for name in closure(start, unused)}
+    return sorted(file for name in names for file in _files(name))
+
+
+def choice(command: str, given: Mapping[str, Any]) -> str | None:
+    """Return what a command's settings and options choose among its modules, None if there is nothing to choose."""
+    return given[CHOICES[command][0]] if command in CHOICES else None
 
 
 @functools.cache
-def digest(*modules: str, chosen: str | None = None) -> str:
-    """Return one SHA-256 of the names and contents of the files of some closures, as they are at the first call."""
-    names = sorted({name for module in modules for name in closure(module, chosen)})
-    lines = [f"{name} {file.suffix} {_sha256(file)}" for name in names for file in _files(name)]
+def digest(command: str, chosen: str | None = None) -> str:
+    """Return one SHA-256 of names and contents of a command's `files`, as they are at the first call."""
+    lines = [f"{os.path.relpath(file, folder())} {_sha256(file)}" for file in files(command, chosen)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ Raw units are those of the environment. Policies work in normalized units: state
 travel with the pairs, actions scaled from the environment's bounds to [-1, 1].
 """
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,15 @@ class Task:
             If they do not hold it.
         """
         try:
-            low, high = metadata["reference_returns"]
-            return cls(str(metadata["task"]), str(metadata["env_id"]), (float(low), float(high)))
+            low, high = (float(value) for value in metadata["reference_returns"])
+            task = cls(str(metadata["task"]), str(metadata["env_id"]), (low, high))
         except (KeyError, TypeError, ValueError):
             raise UserError(f"{path}: its .json has no task, env_id and reference_returns [random, expert]") from None
+        if not -math.inf < low < high < math.inf:
+            raise UserError(
+                f"{path}: reference_returns are {low} and {high}; finite numbers are needed, the first below the second"
+            )
+        return task
 
     def metadata(self) -> dict[str, Any]:
         """Return the task as plain data for an artifact's metadata."""

@@ -30,7 +30,7 @@ import minari
 import numpy as np
 import torch
 
-from obdistill.core import artifacts, atomic, environments, logs, sources
+from obdistill.core import artifacts, atomic, environments, logs, provenance, sources
 from obdistill.core.checkpoints import Checkpoint
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
@@ -80,7 +80,7 @@ def collect(settings: CollectSettings, out: Path, seed: int, checkpoint_minutes:
         )
     atomic.write_json(out / COLLECTION_FILE, {"kind": "unfinished collection"})  # fails now rather than after training
     identity = {"settings": settings.model_dump(mode="json"), "seed": seed, "threads": torch.get_num_threads()}
-    identity |= {"versions": artifacts.versions(), "sources": sources.digest(__name__)}
+    identity |= {"versions": artifacts.versions(), "sources": sources.digest("collect")}
     checkpoint = Checkpoint(out / COLLECTION_FILE, identity, checkpoint_minutes)
     policies, replay = train(settings, seed, checkpoint)
     sets: dict[str, list[Episode]] = {}
@@ -99,6 +99,7 @@ def collect(settings: CollectSettings, out: Path, seed: int, checkpoint_minutes:
         "training": {"episodes": len(replay), "transitions": sum(map(len, replay)), "returns": _returns(replay)},
         "seconds": clock.seconds(),
         "versions": artifacts.versions(),
+        **provenance.facts(),
     }
     atomic.write_json(out / COLLECTION_FILE, collection)
     checkpoint.remove()

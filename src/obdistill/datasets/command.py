@@ -9,16 +9,16 @@ from obdistill.datasets.settings import CollectSettings, DatasetSettings
 
 
 @stage("dataset", DatasetSettings)
-@click.option("--task", "task_name", required=True, metavar="NAME", help="Name of the task, e.g. hopper_medium.")
+@click.option("--task", required=True, metavar="NAME", help="Name of the task, e.g. hopper_medium.")
 @out_option(".npz", "Dataset to write (.npz).")
 @click.option(
     "--collection", "collection_folder", type=FOLDER, help="Folder that obd collect wrote, for source=collect."
 )
-def dataset(task_name: str, out: Path, collection_folder: Path | None, settings: DatasetSettings) -> None:
+def dataset(task: str, out: Path, collection_folder: Path | None, settings: DatasetSettings) -> None:
     """Bring a Minari or D4RL dataset into the project's form."""
     from obdistill.datasets.stage import build_dataset
 
-    build_dataset(task_name, settings, out, collection_folder)
+    build_dataset(task, settings, out, collection_folder)
 
 
 @stage("collect", CollectSettings)

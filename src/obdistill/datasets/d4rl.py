@@ -6,7 +6,6 @@ and whether the episode ended there. A state after the action is the state of th
 
 import contextlib
 import logging
-import os
 import re
 from pathlib import Path
 
@@ -38,9 +37,9 @@ def load(settings: D4rlSettings) -> Loaded:
     warnings: list[str] = []
     if own_env_id and env_id != own_env_id:
         warnings.append(f"env_id: {env_id} is used; {settings.file} was recorded in {own_env_id}")
-    if download.is_url(url):
+    if files.is_url(url):
         origin = {"source": "d4rl", "url": url}
-        cache = files.expand(settings.cache) if settings.cache else default_cache()
+        cache = files.expand(settings.cache) if settings.cache else files.default_cache()
         path = download.fetch(url, cache, lambda file: _check(file, url), settings.sha256)
     else:
         path = files.expand(url)
@@ -58,13 +57,6 @@ def load(settings: D4rlSettings) -> Loaded:
     # a download is compared with its first one
     verified = settings.sha256 is not None or "url" in origin
     return Loaded(transitions, env_id, None, {**origin, "sha256": sha256}, verified=verified, warnings=tuple(warnings))
-
-
-def default_cache() -> Path:
-    """Return the folder of downloads: ``$OBD_CACHE``, else ``obd`` in the user's cache folder."""
-    if own := os.environ.get("OBD_CACHE"):
-        return files.expand(own)
-    return files.expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "obd"
 
 
 def max_episode_steps(env_id: str | None) -> int:

@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import logging
 import math
-import re
 import time
 import urllib.parse
 from collections.abc import Callable
@@ -23,11 +22,6 @@ PAUSE = 2.0  # seconds between attempts
 # what a server's malformed answer can raise; ValueError: numbers and names that are none
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError)
 log = logging.getLogger(__name__)
-
-
-def is_url(text: str) -> bool:
-    """Tell whether a text is a URL of HTTP."""
-    return re.match("https?://", text, re.IGNORECASE) is not None
 
 
 def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | None = None) -> Path:

@@ -1,6 +1,7 @@
 """Where the files of a dataset are; imports nothing heavy, as the workflow asks at every start."""
 
 import os
+import re
 from pathlib import Path
 
 from obdistill.core.errors import UserError
@@ -21,6 +22,18 @@ def expand(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise UserError(f"{path}: the home folder is not known; write the whole path") from None
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is a URL of HTTP."""
+    return re.match("https?://", text, re.IGNORECASE) is not None
+
+
+def default_cache() -> Path:
+    """Return the folder of downloads: ``$OBD_CACHE``, else ``obd`` in the user's cache folder."""
+    if own := os.environ.get("OBD_CACHE"):
+        return expand(own)
+    return expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "obd"
 
 
 def refuse_pointer(path: Path) -> None:

@@ -16,13 +16,12 @@ import pydantic
 
 from obdistill.core.methods import DEFAULT, METHODS, OBJECTIVES, SELECTIONS
 from obdistill.core.parsing import Problem, Refused, load_yaml, merge, read_yaml
-from obdistill.core.sources import sources
-from obdistill.datasets.d4rl_facts import BUILT_IN
-from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
+from obdistill.datasets.settings import CollectedSettings, DatasetSettings, MinariSettings
 from obdistill.evaluations.settings import CostSettings
+from obdistill.experiment import outside
 from obdistill.experiment.config import Config
 from obdistill.experiment.settings import STANDARD
-from obdistill.near_experts.settings import ImportSettings, NearExpertSettings
+from obdistill.near_experts.settings import NearExpertSettings
 from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS, Selection
 
 Job = dict[str, str | int]
@@ -84,6 +83,8 @@ class Experiment:
     def given(cls, data: Mapping[str, Any], source: str = "config") -> "Experiment":
         """Check a configuration that has been read already; `source` names it in messages."""
         experiment = cls(Config.parse(data, source))
+        if problems := list(outside.missing(experiment.config)):
+            raise Refused(source, problems)
         experiment.check_report(source)
         return experiment
 
@@ -260,17 +261,33 @@ class Experiment:
         return [{"collection": name} for name in self._collections(wildcards.task)]
 
     def dataset_files(self, wildcards: Any) -> list[str]:
-        """Return the files outside the results that a task's dataset is read from."""
-        match self.config.tasks[wildcards.task].dataset.root:
-            case D4rlSettings(file=file) if file not in BUILT_IN and "://" not in file:
-                return [file]
-            case MinariSettings(root=Path() as root, id=name, download=False):
-                return [str(root / name / "data" / file) for file in ("main_data.hdf5", "metadata.json")]
-        return []
+        """Return the files outside the results that a task's dataset is read from, unless they may be downloaded."""
+        dataset = self.config.tasks[wildcards.task].dataset
+        return [] if self._downloads(dataset) else list(map(str, outside.dataset_files(dataset)))
 
-    def dataset_code(self, wildcards: Any) -> list[str]:
-        """Return the sources of the dataset stage, other readers than the task's left out."""
-        return sources("obdistill.datasets.stage", chosen=self.config.tasks[wildcards.task].dataset.root.source)
+    def dataset_downloads(self, wildcards: Any) -> list[str]:
+        """Return the files of a task's dataset that were downloaded, if they are there.
+
+        They are no inputs: then a dataset would be made again after the download, because its inputs are others.
+        """
+        dataset = self.config.tasks[wildcards.task].dataset
+        return list(map(str, outside.dataset_files(dataset))) if self._downloads(dataset) else []
+
+    def dataset_environment(self, wildcards: Any) -> list[str]:
+        """Return the source files of a task's own environment."""
+        return self._environment(self.config.tasks[wildcards.task].dataset.root.env_id)
+
+    def collect_environment(self, wildcards: Any) -> list[str]:
+        """Return the source files of a collection's own environment."""
+        return self._environment(self.config.collections[wildcards.collection].env_id)
+
+    @staticmethod
+    def _downloads(dataset: DatasetSettings) -> bool:
+        return isinstance(dataset.root, MinariSettings) and dataset.root.download
+
+    @staticmethod
+    def _environment(env_id: str | None) -> list[str]:
+        return [os.path.relpath(file) for file in outside.environment_files(env_id)]
 
     def near_expert_settings(self, wildcards: Any) -> str:
         """Return the settings of a task's near-expert."""
@@ -278,14 +295,7 @@ class Experiment:
 
     def near_expert_files(self, wildcards: Any) -> list[str]:
         """Return the files outside the results that a task's near-expert is read from."""
-        match self._near_expert(wildcards.task).root:
-            case ImportSettings(checkpoint=checkpoint, statistics=statistics):
-                return [checkpoint, *([statistics.file] if statistics else [])]
-        return []
-
-    def near_expert_code(self, wildcards: Any) -> list[str]:
-        """Return the sources of the near-expert stage, other algorithms than the task's left out."""
-        return sources("obdistill.near_experts.stage", chosen=self._near_expert(wildcards.task).root.algorithm)
+        return list(map(str, outside.near_expert_files(self._near_expert(wildcards.task))))
 
     def near_expert_evaluation_settings(self, wildcards: Any) -> str:
         """Return the settings of a near-expert's evaluation."""
@@ -331,11 +341,6 @@ class Experiment:
     def figure_data_settings(self, wildcards: Any) -> str:
         """Return the settings of the numbers that a figure is drawn from."""
         return canonical(self.config.figure_settings(), exclude=DRAWING)
-
-    def figure_data_code(self, wildcards: Any) -> list[str]:
-        """Return the sources of the numbers that a figure is drawn from; only poses need those of synsets."""
-        modules = "obdistill.paper.figure_data.make", "obdistill.core.methods"
-        return sources(*modules, chosen=FIGURE_SELECTIONS[wildcards.figure].reads)
 
     def figure_settings(self, wildcards: Any) -> str:
         """Return the settings of drawing a figure."""

@@ -1,6 +1,7 @@
 """What the texts of the report take from files: results, captions, versions, settings (templates: workflow/report)."""
 
 import base64
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -9,7 +10,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from obdistill.core import artifacts
 from obdistill.core.parsing import write_yaml
 from obdistill.experiment.jobs import Experiment
 
@@ -44,14 +44,14 @@ class Record:
     def _figure(self, name: str, title: str) -> str:
         # in lines: docutils refuses long ones
         image = base64.encodebytes((PAPER / f"{name}.png").read_bytes()).decode().rstrip()
-        caption = artifacts.read_json(PAPER / f"{name}.json")["caption"]
+        caption = _read_json(PAPER / f"{name}.json")["caption"]
         return (
             f'<p style="text-align: center"><img src="data:image/png;base64,{image}" alt="{title}" '
             f'style="max-width: 100%; width: 48em"></p>\n<p>{escape(caption)}</p>'
         )
 
     def _findings(self) -> str:
-        said = artifacts.read_json(PAPER / "findings.json")
+        said = _read_json(PAPER / "findings.json")
         sentences = [f"<li>{escape(sentence)}</li>" for sentence in said["findings"]]
         return "\n".join(["<ul>", *sentences, "</ul>", f"<p><small>{escape(said['note'])}</small></p>"])
 
@@ -66,7 +66,7 @@ class Record:
         from obdistill.paper.description import Description
         from obdistill.paper.tables.formats import html_details
 
-        facts = artifacts.read_json(Path(metadata))
+        facts = _read_json(Path(metadata))
         beside = html_details(Description.of(facts))
         return {**facts, "caption": re.sub(r"([\\*`|_])", r"\\\1", facts["caption"]), "beside": beside}
 
@@ -75,7 +75,7 @@ class Record:
         found = defaultdict[str, set[str]](set)
         for path in self.results():
             if path.endswith(".json"):
-                for package, version in artifacts.read_json(Path(path)).get("versions", {}).items():
+                for package, version in _read_json(Path(path)).get("versions", {}).items():
                     found[package].add(version)
         return {package: ", ".join(sorted(versions)) for package, versions in sorted(found.items())}
 
@@ -91,3 +91,8 @@ class Record:
 def _body(page: Path) -> str:
     """Return what a page of this project shows, without its head."""
     return page.read_text(encoding="utf-8").partition('<body class="paper">')[2].partition("</body>")[0].strip()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts

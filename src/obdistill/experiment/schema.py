@@ -27,7 +27,8 @@ class _WithoutTitles(GenerateJsonSchema):
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration, for editors and other checkers."""
     full = ExperimentSettings.model_json_schema(schema_generator=_WithoutTitles)
-    del full["required"]  # a file may be one of several that are merged
+    for part in (full, full["$defs"]["TaskSettings"]):
+        del part["required"]  # a file may be one of several that are merged
     for part in [full, *full["$defs"].values()]:
         for key, field in part.get("properties", {}).items():
             part["properties"][key] = _shortened(field, full["$defs"])

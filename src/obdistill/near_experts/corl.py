@@ -19,8 +19,9 @@ from obdistill.core import artifacts
 from obdistill.core.artifacts import Arrays
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer
+from obdistill.datasets import download
 from obdistill.datasets.checks import Unpacking
-from obdistill.datasets.files import expand, refuse_pointer
+from obdistill.datasets.files import default_cache, expand, is_url, refuse_pointer
 from obdistill.datasets.transitions import Dataset
 from obdistill.near_experts import torch_files
 from obdistill.near_experts.near_expert import NearExpert, assemble
@@ -50,8 +51,22 @@ log = logging.getLogger(__name__)
 
 
 def input_files(settings: ImportSettings) -> dict[str, Path]:
-    """Return the files that an import reads, by role; ``~`` is the home folder."""
-    files = {"checkpoint": expand(settings.checkpoint)}
+    """Return the files that an import reads, by role; ``~`` is the home folder, and a URL is downloaded first.
+
+    Raises
+    ------
+    UserError
+        If a URL cannot be had, or the checkpoint has another checksum than the setting.
+    """
+    if is_url(settings.checkpoint):
+        checkpoint = download.fetch(settings.checkpoint, default_cache(), refuse_pointer, settings.sha256)
+    else:
+        checkpoint = expand(settings.checkpoint)
+        if settings.sha256 is not None and checkpoint.is_file():
+            found = artifacts.sha256(checkpoint)
+            if found != settings.sha256:
+                raise UserError(f"{checkpoint}: has the sha256 {found}; the setting sha256 is {settings.sha256}")
+    files = {"checkpoint": checkpoint}
     return files | ({"statistics": expand(settings.statistics.file)} if settings.statistics else {})
 
 
@@ -63,7 +78,7 @@ def import_near_expert(dataset: Dataset, settings: ImportSettings) -> tuple[Near
     dataset : Dataset
         Gives the task, the action bounds and, where no others are known, the state statistics.
     settings : ImportSettings
-        Paths; relative ones start at the working directory.
+        Paths, of which relative ones start at the working directory; or a URL.
 
     Returns
     -------
@@ -75,15 +90,16 @@ def import_near_expert(dataset: Dataset, settings: ImportSettings) -> tuple[Near
     Raises
     ------
     UserError
-        If a file is missing, damaged, would run code, or does not fit the dataset.
+        If a file is missing, cannot be downloaded, is damaged, would run code, or does not fit the dataset.
     """
-    path = input_files(settings)["checkpoint"]
+    files = input_files(settings)
+    path = files["checkpoint"]
     weights = read_weights(path)
     bounds = dataset.normalizer
     if not ((bounds.action_low == -1).all() and (bounds.action_high == 1).all()):
         raise UserError(f"{path}: CORL's actions lie in [-1, 1]; those of {dataset.task.env_id} have other bounds")
     layout = _layout(weights, path)
-    mean, std, source = _statistics(settings, weights, dataset, path)
+    mean, std, source = _statistics(settings, weights, dataset, files)
     actor, *critics = [
         from_layers(_layers(weights, prefix, path), f"{path}: {name}")
         for name, prefix in zip(("actor", "critic 0", "critic 1"), (layout.actor, *layout.critics), strict=True)
@@ -172,16 +188,16 @@ def _fold_log_std(near_expert: NearExpert, weights: Arrays, path: Path) -> None:
 
 
 def _statistics(
-    settings: ImportSettings, weights: Arrays, dataset: Dataset, checkpoint: Path
+    settings: ImportSettings, weights: Arrays, dataset: Dataset, files: dict[str, Path]
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Return state mean, standard deviation and their source: the first place that has them."""
     given = settings.statistics
     if given is None:
-        source, found = str(checkpoint), {name: weights[name] for name in STATISTICS if name in weights}
+        source, found = str(files["checkpoint"]), {name: weights[name] for name in STATISTICS if name in weights}
         if not found:
             return dataset.normalizer.state_mean, dataset.normalizer.state_std, "dataset"
     else:
-        path = input_files(settings)["statistics"]
+        path = files["statistics"]
         content: Any = artifacts.load_arrays(path) if path.suffix == ".npz" else artifacts.read_json(path)
         if given.key is not None:
             if given.key not in content or not isinstance(content[given.key], dict):

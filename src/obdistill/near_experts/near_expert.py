@@ -4,6 +4,7 @@ Shape letters: N states, S state dimension, A action dimension.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from obdistill.core.artifacts import Arrays, Artifact
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer, Task
 from obdistill.datasets.transitions import Dataset
-from obdistill.near_experts.networks import Critics, from_layers, linear_layers, widths
+from obdistill.near_experts.networks import Critics, Layer, from_layers, layer_norms, linear_layers, widths
 
 KIND = "near_expert"
 ROWS_AT_ONCE = 65_536  # a whole dataset through a network in pieces: the activations of a piece take 64 MB
@@ -162,8 +163,8 @@ def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str
     path : Path
         File to write.
     near_expert : NearExpert
-        What to write: tensors ``actor.<layer>.weight``, ``actor.<layer>.bias``, ``critic_<i>.<layer>. ...`` and the
-        normalizer's arrays.
+        What to write: tensors ``actor.<layer>.weight``, ``actor.<layer>.bias``, ``critic_<i>.<layer>. ...``, those of
+        layer normalizations as ``<network>.<layer>.norm. ...``, and the normalizer's arrays.
     metadata : mapping
         ``algorithm``, ``settings``, ``inputs``, ``transitions`` (trained on; 0 if none), ``training``; the task and
         the architecture are added here.
@@ -175,6 +176,9 @@ def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str
         for number, layer in enumerate(linear_layers(network)):
             arrays[f"{name}.{number}.weight"] = layer.weight.detach().numpy()
             arrays[f"{name}.{number}.bias"] = layer.bias.detach().numpy()
+        for number, norm in enumerate(layer_norms(network)):
+            arrays[f"{name}.{number}.norm.weight"] = norm.weight.detach().numpy()
+            arrays[f"{name}.{number}.norm.bias"] = norm.bias.detach().numpy()
     architecture = {name: widths(network) for name, network in networks.items()}
     artifacts.write_artifact(
         path, arrays, {"kind": KIND, **near_expert.task.metadata(), "architecture": architecture, **metadata}
@@ -194,8 +198,8 @@ def read_near_expert(path: Path) -> NearExpert:
     found = assemble(
         Task.from_metadata(metadata, path),
         Normalizer.from_arrays(arrays, path),
-        from_layers(_layers(arrays, "actor", path), f"{path}: actor"),
-        [from_layers(_layers(arrays, name, path), f"{path}: {name}") for name in critics],
+        _network(arrays, "actor", path),
+        [_network(arrays, name, path) for name in critics],
         path,
     )
     return dataclasses.replace(found, artifact=Artifact.read(path, metadata))
@@ -230,12 +234,19 @@ def assemble(
     return NearExpert(task, normalizer, actor, Critics(critics))
 
 
-def _layers(arrays: Arrays, name: str, path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Take a network's weights and biases out of an artifact's arrays."""
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    while (weight := f"{name}.{len(found)}.weight") in arrays:
-        bias = f"{name}.{len(found)}.bias"
-        if bias not in arrays:
-            raise UserError(f"{path}: lacks the array {bias!r}")
-        found.append((arrays[weight], arrays[bias]))
-    return found
+def _network(arrays: Arrays, name: str, path: Path) -> nn.Sequential:
+    """Make a network of an artifact's arrays."""
+    depth = next(number for number in itertools.count() if f"{name}.{number}.weight" not in arrays)
+    layers = [_layer(arrays, f"{name}.{number}", path) for number in range(depth)]
+    is_normalized = any(f"{name}.{number}.norm.weight" in arrays for number in range(depth))
+    norms = [_layer(arrays, f"{name}.{number}.norm", path) for number in range(depth - 1) if is_normalized]
+    return from_layers(layers, f"{path}: {name}", norms)
+
+
+def _layer(arrays: Arrays, name: str, path: Path) -> Layer:
+    """Take a layer's weight and bias out of an artifact's arrays."""
+    keys = f"{name}.weight", f"{name}.bias"
+    for key in keys:
+        if key not in arrays:
+            raise UserError(f"{path}: lacks the array {key!r}")
+    return arrays[keys[0]], arrays[keys[1]]

@@ -12,21 +12,25 @@ from torch import Tensor, nn
 
 from obdistill.core.errors import UserError
 
+Layer = tuple[np.ndarray, np.ndarray]  # weight and bias
 GAIN = 2**0.5  # orthogonal initialization of all layers, as in CORL's Cal-QL
 
 
-def mlp(widths: Sequence[int]) -> nn.Sequential:
-    """Make a ReLU network without output nonlinearity; its weights are to be filled in.
+def mlp(widths: Sequence[int], layer_norm: bool = False) -> nn.Sequential:
+    """Make a ReLU network without output nonlinearity; the weights of its linear layers are to be filled in.
 
     Parameters
     ----------
     widths : sequence of int
         Input, hidden and output widths: ``(17, 256, 256, 1)`` has three linear layers.
+    layer_norm : bool
+        Layer normalization after each ReLU, with scale 1 and offset 0 at the start.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
-        layers += [torch.nn.utils.skip_init(nn.Linear, inputs, outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers[:-1])
+        linear = torch.nn.utils.skip_init(nn.Linear, inputs, outputs)
+        layers += [linear, nn.ReLU(inplace=True), *([nn.LayerNorm(outputs)] if layer_norm else [])]
+    return nn.Sequential(*layers[: -2 if layer_norm else -1])
 
 
 def orthogonal_(network: nn.Sequential, generator: torch.Generator) -> nn.Sequential:
@@ -50,6 +54,11 @@ def linear_layers(network: nn.Module) -> list[nn.Linear]:
     return [layer for layer in network.children() if isinstance(layer, nn.Linear)]
 
 
+def layer_norms(network: nn.Module) -> list[nn.LayerNorm]:
+    """List the layer normalizations, first to last: none, or one per hidden layer."""
+    return [layer for layer in network.children() if isinstance(layer, nn.LayerNorm)]
+
+
 class Critics(nn.ModuleList):
     """Action-value networks q(s, a), each (S + A) -> ... -> 1."""
 
@@ -66,8 +75,17 @@ def widths(network: nn.Module) -> list[int]:
     return [layers[0].in_features, *(layer.out_features for layer in layers)]
 
 
-def from_layers(layers: Sequence[tuple[np.ndarray, np.ndarray]], source: str) -> nn.Sequential:
-    """Make a network of given weights (out, in) and biases (out,).
+def from_layers(layers: Sequence[Layer], source: str, norms: Sequence[Layer] = ()) -> nn.Sequential:
+    """Make a network of given weights and biases.
+
+    Parameters
+    ----------
+    layers : sequence of pairs of ndarray
+        Weights (out, in) and biases (out,) of the linear layers.
+    source : str
+        Where they are from, for messages.
+    norms : sequence of pairs of ndarray
+        Scales and offsets (out,) of the layer normalizations: none, or one pair per hidden layer.
 
     Raises
     ------
@@ -85,9 +103,16 @@ def from_layers(layers: Sequence[tuple[np.ndarray, np.ndarray]], source: str) ->
             )
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise UserError(f"{source}: layer {number} holds numbers that are not finite")
-    network = mlp([layers[0][0].shape[1], *(len(bias) for _, bias in layers)])
+    for number, (norm, (_, bias)) in enumerate(zip(norms, layers, strict=False)):
+        if any(part.shape != bias.shape or not np.isfinite(part).all() for part in norm):
+            shapes = " and ".join(str(part.shape) for part in norm)
+            raise UserError(
+                f"{source}: the layer norm {number} has the shapes {shapes}; {bias.shape} of finite numbers are needed"
+            )
+    network = mlp([layers[0][0].shape[1], *(len(bias) for _, bias in layers)], layer_norm=bool(norms))
     with torch.no_grad():
-        for layer, (weight, bias) in zip(linear_layers(network), layers, strict=True):
-            layer.weight.copy_(torch.from_numpy(weight))
-            layer.bias.copy_(torch.from_numpy(bias))
+        modules: list[nn.Linear | nn.LayerNorm] = [*linear_layers(network), *layer_norms(network)]
+        for module, (weight, bias) in zip(modules, [*layers, *norms], strict=True):
+            module.weight.copy_(torch.from_numpy(weight))
+            module.bias.copy_(torch.from_numpy(bias))
     return network

@@ -3,9 +3,10 @@
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from obdistill.core.settings import Settings
+from obdistill.datasets.files import is_url
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
@@ -69,14 +70,38 @@ class IqlSettings(TrainingSettings):
     weight_limit: float = Field(100.0, gt=0, description="largest weight of a transition in the actor's loss")
 
 
-class Td3BcSettings(TrainingSettings):
+class Td3Settings(TrainingSettings):
+    """Settings of what is built on TD3."""
+
+    target_noise: float = Field(0.2, ge=0, description="standard deviation of the noise on the target's action")
+    target_noise_limit: float = Field(0.5, ge=0, description="largest size of that noise")
+    steps_per_actor_update: int = Field(2, ge=1, description="critic steps per step of the actor and the targets")
+
+
+class Td3BcSettings(Td3Settings):
     """Settings of TD3+BC; the defaults are the paper's."""
 
     algorithm: Literal["td3_bc"] = Field(description="kind of the near-expert: TD3+BC (the fastest)")
     alpha: float = Field(2.5, ge=0, description="weight of q against behavior cloning (alpha of the TD3+BC paper)")
-    target_noise: float = Field(0.2, ge=0, description="standard deviation of the noise on the target's action")
-    target_noise_limit: float = Field(0.5, ge=0, description="largest size of that noise")
-    steps_per_actor_update: int = Field(2, ge=1, description="critic steps per step of the actor and the targets")
+
+
+class RebracSettings(Td3Settings):
+    """Settings of ReBRAC; the defaults are the paper's, and the penalties those for halfcheetah-medium."""
+
+    algorithm: Literal["rebrac"] = Field(description="kind of the near-expert: ReBRAC")
+    batch_size: int = Field(1024, ge=1, description="transitions per step")
+    actor_learning_rate: float = Field(1e-3, gt=0, description="learning rate of the actor (Adam)")
+    critic_learning_rate: float = Field(1e-3, gt=0, description="learning rate of the critics (Adam)")
+    actor_hidden_widths: Widths = Field((256, 256, 256), description="widths of the actor's hidden layers, units")
+    critic_hidden_widths: Widths = Field(
+        (256, 256, 256), description="widths of the hidden layers of each of the two critics, units"
+    )
+    actor_penalty: float = Field(
+        1e-3, ge=0, description="weight of the policy's squared distance from the data's action in the actor's loss"
+    )
+    critic_penalty: float = Field(
+        1e-2, ge=0, description="weight of that distance at the next state in the critics' target"
+    )
 
 
 class StatisticsSettings(Settings):
@@ -91,14 +116,28 @@ class ImportSettings(Settings):
 
     algorithm: Literal["import"] = Field(description="kind of the near-expert: a checkpoint of CORL")
     checkpoint: str = Field(
-        description="path of a CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or its weights (.npz, .safetensors)"
+        description="path or URL (http or https) of a CORL checkpoint of CQL, Cal-QL, TD3+BC or IQL (.pt), or its "
+        "weights (.npz, .safetensors)"
+    )
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        validate_default=True,
+        description="checksum that the checkpoint must have, needed for a URL; null: any",
     )
     statistics: StatisticsSettings | None = Field(
         None, description="state statistics of its training; null: those in the checkpoint, else those of the dataset"
     )
 
+    @field_validator("sha256")
+    @classmethod
+    def _url_is_pinned(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and is_url(info.data.get("checkpoint", "")):
+            raise ValueError("missing; a checkpoint from a URL needs it")
+        return value
 
-AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | ImportSettings
+
+AnySettings = CalQlSettings | IqlSettings | Td3BcSettings | RebracSettings | ImportSettings
 
 
 class NearExpertSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="algorithm")]]):

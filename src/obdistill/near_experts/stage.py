@@ -14,6 +14,7 @@ from obdistill.near_experts.corl import import_near_expert, input_files
 from obdistill.near_experts.iql import Iql
 from obdistill.near_experts.near_expert import NearExpert, write_near_expert
 from obdistill.near_experts.networks import scale_output
+from obdistill.near_experts.rebrac import Rebrac
 from obdistill.near_experts.settings import ImportSettings, NearExpertSettings, TrainingSettings
 from obdistill.near_experts.td3_bc import Td3Bc
 from obdistill.near_experts.training import Learner, as_batch, scale_of_returns, train
@@ -21,7 +22,7 @@ from obdistill.near_experts.training import Learner, as_batch, scale_of_returns,
 log = logging.getLogger(__name__)
 
 # the place to add an algorithm: its learner here, its settings in `near_experts.settings`
-LEARNERS: dict[str, Any] = {"cal_ql": CalQl, "iql": Iql, "td3_bc": Td3Bc}
+LEARNERS: dict[str, Any] = {"cal_ql": CalQl, "iql": Iql, "td3_bc": Td3Bc, "rebrac": Rebrac}
 
 
 def make_near_expert(
@@ -68,7 +69,7 @@ def make_near_expert(
             "inputs": read,
             "versions": artifacts.versions(),
         }
-        identity["sources"] = sources.digest(__name__, chosen=chosen.algorithm)
+        identity["sources"] = sources.digest("near-expert", chosen=chosen.algorithm)
         checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
         near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)

@@ -48,6 +48,10 @@ class Batch:
         0 where the episode terminated, else 1; 1 where it was truncated, for its next state has a value.
     returns : Tensor of shape (B,)
         Discounted Monte-Carlo returns of the scaled rewards, see `discounted_returns`.
+    next_actions : Tensor of shape (B, A)
+        The data's actions at the next states; of any value where there is none.
+    has_next : Tensor of shape (B,)
+        1 where the data have a next action, 0 at the last transition of an episode.
     """
 
     states: Tensor
@@ -56,6 +60,8 @@ class Batch:
     next_states: Tensor
     not_done: Tensor
     returns: Tensor
+    next_actions: Tensor
+    has_next: Tensor
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -107,13 +113,17 @@ def as_batch(dataset: Dataset, discount: float, reward_scale: float) -> Batch:
     transitions, normalizer = dataset.transitions, dataset.normalizer
     rewards = transitions.rewards * np.float32(reward_scale)
     returns = discounted_returns(rewards, transitions.episode, discount)
+    actions = normalizer.actions(transitions.actions)
+    has_next = np.append(np.diff(transitions.episode) == 0, False)
     return Batch(
         states=normalizer.states(transitions.observations),
-        actions=normalizer.actions(transitions.actions),
+        actions=actions,
         rewards=torch.from_numpy(rewards),
         next_states=normalizer.states(transitions.next_observations),
         not_done=torch.from_numpy((~transitions.terminated).astype(np.float32)),
         returns=torch.from_numpy(returns.astype(np.float32)),
+        next_actions=actions.roll(-1, 0),
+        has_next=torch.from_numpy(has_next.astype(np.float32)),
     )
 
 
@@ -148,6 +158,7 @@ class Learner(abc.ABC):
     """
 
     outputs_per_action: ClassVar[int] = 1  # 2 for a stochastic actor: mean and log standard deviation
+    critic_layer_norm: ClassVar[bool] = False  # after each ReLU of the critics
 
     def __init__(self, settings: TrainingSettings, state_dim: int, action_dim: int, device: str = "cpu") -> None:
         self.device = device
@@ -158,7 +169,8 @@ class Learner(abc.ABC):
         actor_widths = (state_dim, *settings.actor_hidden_widths, self.outputs_per_action * action_dim)
         critic_widths = (state_dim + action_dim, *settings.critic_hidden_widths, 1)
         self.actor = orthogonal_(mlp(actor_widths), generator).to(device)
-        self.critics = Critics(orthogonal_(mlp(critic_widths), generator) for _ in range(2)).to(device)
+        critics = (mlp(critic_widths, self.critic_layer_norm) for _ in range(2))
+        self.critics = Critics(orthogonal_(critic, generator) for critic in critics).to(device)
         self.target_critics = copy.deepcopy(self.critics)
         self.actor_optimizer = adam(self.actor.parameters(), settings.actor_learning_rate)
         self.critic_optimizer = adam(self.critics.parameters(), settings.critic_learning_rate)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from obdistill.core import artifacts, atomic
+from obdistill.core.errors import UserError
 from obdistill.paper import names
 from obdistill.paper.selection import FIGURE_KIND
 
@@ -49,7 +50,7 @@ def _finding(pair: Any, ours: str, theirs: str, level: float) -> str:
     p = pair.p_student_t_holm
     if np.isnan(p):
         return f"{ours} scores {by} more than {theirs} ({seeds}: no interval, no test)."
-    about = f"{names.interval(low, high, 1)}, {seeds}, p = {names.p_value(p)}"
+    about = f"{names.interval(low, high, 1)}, {seeds}, p {names.p_value(p) if p < 0.001 else f'= {names.p_value(p)}'}"
     if p < level:
         return f"{ours} scores {by} more than {theirs} ({about})."
     return f"{ours} and {theirs} are not shown to differ: {by} ({about})."
@@ -70,13 +71,16 @@ def make_summary(table_1: Path, figure_1: Path, tests: Path, out: Path) -> None:
     Raises
     ------
     UserError
-        If a file is missing or of another kind.
+        If a file is missing or another one.
     """
     scores, scores_facts = artifacts.read_table(table_1, "table")
     curves, curves_facts = artifacts.read_table(figure_1, FIGURE_KIND)
     pairs, pairs_facts = artifacts.read_table(tests, "table")
-    facts = {table_1: scores_facts, figure_1: curves_facts, tests: pairs_facts}
-    inputs = [{"file": str(path), "sha256": metadata["sha256"]} for path, metadata in facts.items()]
+    read = {"table_1": (table_1, scores_facts), "figure_1": (figure_1, curves_facts), "variance": (tests, pairs_facts)}
+    for name, (path, facts) in read.items():
+        if facts["name"] != name:
+            raise UserError(f"{path}: is about {facts['name']}; {name} is needed")
+    inputs = [{"file": str(path), "sha256": facts["sha256"]} for path, facts in read.values()]
     confidence = names.percent(pairs_facts["settings"]["confidence"])
     said = {
         "findings": findings(pairs),

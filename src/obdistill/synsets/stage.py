@@ -78,7 +78,7 @@ def distill(
     loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), (states[rows], actions), seed)
     made |= {"weights": describe_weights(regression.weights), "precision": loop.gradient.precision}
     identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
-    identity |= {"versions": artifacts.versions(), "sources": sources.digest(__name__)}
+    identity |= {"versions": artifacts.versions(), "sources": sources.digest("distill")}
     checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
     seconds_per_step = run(loop, checkpoint)
     raw = _raw(dataset, loop.snapshot_states, loop.snapshot_actions)

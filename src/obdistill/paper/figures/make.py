@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from obdistill.core import artifacts, atomic
+from obdistill.core import artifacts, atomic, provenance
 from obdistill.core.errors import UserError
 from obdistill.paper.description import Description
 from obdistill.paper.figures import claims, curves, policy_spread, poses
@@ -138,5 +138,5 @@ def make_figure(name: str, data: Path, out: Path, settings: FigureSettings) -> N
         atomic.write_atomically(out.with_suffix(".pdf"), lambda path: save(path, metadata=plain))
     inputs = [{"file": str(data), "sha256": facts["sha256"]}]
     metadata = {"kind": "figure", "name": name, "settings": settings.model_dump(), "inputs": inputs}
-    atomic.write_json(artifacts.sidecar(out), metadata | describe(name, facts).metadata())
+    atomic.write_json(artifacts.sidecar(out), metadata | describe(name, facts).metadata() | provenance.facts())
     log.info("%s: from %s", out, data)

@@ -41,7 +41,7 @@ def write_sidecars(folder: Path) -> None:
             continue
         options = {name[2:]: value for name, value in itertools.pairwise(words) if name.startswith("--")}
         settings = json.loads(options.pop("settings", "{}"))
-        digest = sources.digest(command, sources.choice(command, settings))
+        digest = sources.digest(command, sources.choice(command, {**settings, **options}))
         made_from = {"settings": settings, "options": options, "sources": digest}
         date = file.stat().st_mtime_ns
         file.write_text(json.dumps({"made_from": made_from, "sha256": "0", "inputs": {"any": {"sha256": "0"}}}))

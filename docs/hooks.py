@@ -22,6 +22,7 @@ SETTINGS = {
     "evaluate-near-expert": "near_expert_evaluation",
     "distill": "distill",
     "evaluate": "evaluate",
+    "train": "evaluate",
     "cost": "evaluate",
     "table": "report",
     "figure-data": "report",

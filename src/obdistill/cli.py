@@ -18,6 +18,7 @@ STAGES = {
     "select": ("synsets", "Select a synset from the states of a dataset."),
     "distill": ("synsets", "Distill a dataset into a synset."),
     "evaluate": ("evaluations", "Train policies on a synset (or a whole dataset) and record their returns."),
+    "train": ("evaluations", "Train a policy, or several that act as one, on a synset and keep it."),
     "cost": ("evaluations", "Time the training on a whole dataset and on a synset."),
     "gather": ("paper", "Check returns of an experiment and bring them into one table."),
     "table": ("paper", "Make a table from the gathered returns."),

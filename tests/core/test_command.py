@@ -10,7 +10,8 @@ import pytest
 
 from obdistill.core import lock
 from obdistill.core.command import FILE, out_option, stage
-from obdistill.core.errors import out_of_memory
+from obdistill.core.errors import missing_extra, out_of_memory
+from obdistill.core.sources import STARTS
 
 
 def run(function, *arguments: str) -> int:
@@ -26,6 +27,7 @@ def run(function, *arguments: str) -> int:
 @pytest.fixture(autouse=True)
 def _in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(STARTS, "made", ["obdistill.core.errors"])
 
 
 def ask_for_too_much():
@@ -51,6 +53,31 @@ def test_memory_that_runs_out_is_one_line(cause, capfd):
     assert run(cause) == 2
     (line,) = capfd.readouterr().err.strip().splitlines()
     assert "made: error: out of memory (" in line
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("matplotlib.figure", "made needs matplotlib: pip install 'obdistill[workflow]'"),
+        ("stable_baselines3", "made needs stable-baselines3: pip install 'obdistill[collect]'"),
+        ("minari", "made needs minari: pip install 'obdistill[minari]'"),
+    ],
+)
+def test_a_missing_optional_package_is_one_line(package, line, capfd):
+    def fail():
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    assert run(fail) == 2
+    assert capfd.readouterr().err.strip().endswith(f"made: error: {line}")
+
+
+def test_a_missing_package_that_every_installation_has_is_a_bug(capfd):
+    def fail():
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    assert run(fail) == 1
+    assert "Traceback" in capfd.readouterr().err
+    assert missing_extra(ModuleNotFoundError(name="minari"), "collect").endswith("pip install 'obdistill[collect]'")
 
 
 def test_other_errors_of_torch_are_no_lack_of_memory():

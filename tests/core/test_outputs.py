@@ -11,7 +11,7 @@ from helpers.small import write_small_inputs
 from obdistill.cli import main
 from obdistill.core import outputs
 from obdistill.synsets.settings import DistillSettings
-from obdistill.synsets.stage import distill
+from obdistill.synsets.stage import make_synset
 
 SUMMARY = "summary --table standard.csv --curves standard.csv --tests standard.csv"
 DISTILL = "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective pbc --size 8"
@@ -64,7 +64,7 @@ def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
     dataset, _ = write_small_inputs(folder)
     quick = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
-    distill(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
+    make_synset(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
     write_returns(folder / "standard.csv", 50.0)
     for name in ("weights.npz", "data.hdf5"):
         (folder / name).write_text("a user's")

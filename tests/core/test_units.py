@@ -17,7 +17,7 @@ def test_reference_returns_that_give_no_score_are_refused(found):
         Task.from_metadata({**GOOD, "reference_returns": found}, Path("a.npz"))
 
 
-@pytest.mark.parametrize("found", [[1], "ab", None])
+@pytest.mark.parametrize("found", [[1], "ab", 3])
 def test_metadata_without_a_task_are_told(found):
     with pytest.raises(UserError, match=r"its \.json has no task, env_id and reference_returns"):
         Task.from_metadata({**GOOD, "reference_returns": found}, Path("a.npz"))
@@ -25,3 +25,11 @@ def test_metadata_without_a_task_are_told(found):
 
 def test_scores_are_percent_of_the_way_from_random_to_expert():
     assert Task.from_metadata(GOOD, Path("a.npz")).score(np.array([0.0, 5.0, 20.0])).tolist() == [0, 50, 200]
+
+
+def test_a_task_without_an_environment_has_no_scores():
+    task = Task("own")
+    assert Task.from_metadata(task.metadata(), Path("a.npz")) == task
+    for refuse in (task.check_scorable, lambda: task.score(np.zeros(1))):
+        with pytest.raises(UserError, match=r"^task own: has no (env_id|reference_returns); scores need it$"):
+            refuse()

@@ -1,5 +1,6 @@
 """Evaluations and rollouts: many at once equal one at a time; the optimizer really changes."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 
 from helpers.policies import Gains, as_module, pairs
 from helpers.small import write_small_inputs
+from helpers.synsets import made_synset
 from obdistill.core import artifacts, environments
+from obdistill.core.errors import UserError
 from obdistill.core.parsing import load_yaml
 from obdistill.core.seeding import torch_generator
-from obdistill.core.units import Normalizer
+from obdistill.core.units import Normalizer, Task
 from obdistill.evaluations.returns import COLUMNS
 from obdistill.evaluations.rollout import _parts, record, rollout
 from obdistill.evaluations.settings import EvaluateSettings
@@ -23,7 +26,8 @@ from obdistill.policies.bc import train
 from obdistill.policies.network import orthogonal_policies
 from obdistill.policies.settings import BcSettings
 from obdistill.policies.trained import TrainedPolicies
-from obdistill.synsets.stage import select
+from obdistill.synsets.stage import make_selection
+from obdistill.synsets.synset import write_synset
 
 gains = Gains()
 
@@ -139,7 +143,7 @@ def test_recording_keeps_every_step_of_every_episode():
 def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
     dataset, _ = write_small_inputs(tmp_path)
     settings = EvaluateSettings(bc=BcSettings(architecture="mlp_2", steps=5), policies=2, episodes=3)
-    select(dataset, None, "random", 8, 4, tmp_path / "synset.npz")
+    make_selection(dataset, None, "random", 8, 4, tmp_path / "synset.npz")
     for name in ("a.csv", "b.csv"):
         evaluate(tmp_path / "synset.npz", "standard", 7, settings, tmp_path / name)
     assert artifacts.sha256(tmp_path / "a.csv") == artifacts.sha256(tmp_path / "b.csv")
@@ -182,3 +186,13 @@ def test_a_whole_dataset_is_evaluated_like_a_synset(tmp_path):
     table = pd.read_csv(tmp_path / "whole.csv")
     assert table["method"].tolist() == ["bc_whole"] * 2
     assert table["size"].tolist() == [60] * 2
+
+
+@pytest.mark.parametrize(
+    ("task", "missing"), [(Task("own"), "env_id"), (Task("own", "Pendulum-v1"), "reference_returns")]
+)
+def test_pairs_that_cannot_be_scored_are_refused_before_any_training(tmp_path, task, missing):
+    write_synset(tmp_path / "synset.npz", dataclasses.replace(made_synset("Pendulum-v1"), task=task))
+    settings = EvaluateSettings(bc=BcSettings(learning_rate=1e9))  # would diverge
+    with pytest.raises(UserError, match=f"^task own: has no {missing}; scores need it$"):
+        evaluate(tmp_path / "synset.npz", "standard", 7, settings, tmp_path / "returns.csv")

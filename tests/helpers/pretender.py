@@ -34,7 +34,7 @@ def inputs(arguments: list[str], settings: dict[str, Any]) -> dict[str, dict[str
 def source(settings: dict[str, Any], options: dict[str, str]) -> dict[str, str]:
     """Hash the files that a dataset is read from."""
     if settings.get("source") == "minari":
-        data = Path(settings["root"] or os.environ["MINARI_DATASETS_PATH"], settings["id"], "data")
+        data = Path(settings["root"] or os.environ.get("MINARI_DATASETS_PATH", ""), settings["id"], "data")
         files = sorted(path for path in data.rglob("*") if path.is_file() and path.name != "metadata.json")
         return {"sha256": sha256(*files), "metadata_sha256": sha256(data / "metadata.json")} if files else {}
     if settings.get("source") == "collect":

@@ -1,5 +1,6 @@
 """Synsets made by hand."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,3 +33,11 @@ def made_synset(env_id: str = "Hopper-v5", task: str = "hopper_medium", method: 
 def write_made_synset(path: Path, **facts: object) -> Path:
     write_synset(path, made_synset(**facts), {})
     return path
+
+
+def readme_snippet(repository: Path) -> tuple[str, str]:
+    """README's Python, and the path of the synset that it reads."""
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", (repository / "README.md").read_text(), re.M | re.S)
+    folder = re.search(r'^folder = "(.*?)"$', snippet, re.M)
+    assert 'f"{folder}/synset.npz"' in snippet
+    return snippet, f"{folder[1]}/synset.npz"

@@ -28,7 +28,7 @@ from obdistill.experiment.jobs import Experiment
 from obdistill.paper.figure_data.make import make_figure_data
 from obdistill.paper.gather import gather
 from obdistill.paper.settings import FigureSettings
-from obdistill.synsets.stage import DistillSettings, distill
+from obdistill.synsets.stage import DistillSettings, make_synset
 
 MINARI_ID = minari_files.ID
 
@@ -68,7 +68,7 @@ def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
     dataset, _ = write_small_inputs(folder)
     quick = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
-    distill(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
+    make_synset(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
     gather([write_returns(folder / RETURNS, 50.0)], folder / GATHERED)
     make_figure_data("figure_1", [folder / GATHERED], folder / FIGURE_DATA, FigureSettings())
     minari_files.make(folder)
@@ -110,6 +110,9 @@ OPTIONS = [
     *((name, f"obd {name}: Missing (option|argument)", name) for name in STAGES if name not in ("check", "schema")),
     ("check", "two.yaml.: cannot be read|two.yaml: cannot be read", "check two.yaml"),
     ("check", "obd check: No such option '--two'", "check config.yaml --two two.yaml"),
+    ("train", "'--out': 'p.npz' ends in '.npz'; .safetensors is needed", "train two.npz --out p.npz"),
+    ("train", "two.npz: no such file", "train two.npz --out p.safetensors"),
+    ("train", "settings: stepz: unknown key", "train two.npz --out p.safetensors --set stepz=1"),
     ("collect", "'--seed': -1 is not in the range x>=0", "--seed -1"),
     ("collect", "levels", "--set levels=[medium,medium]"),
     ("collect", "expert_steps", "--set expert_steps=1"),
@@ -136,7 +139,7 @@ OPTIONS = [
     ("minari", "no such dataset in", "--set id=other-v0"),
     ("near-expert", "no.npz: no such file; a dataset is needed", "--dataset no.npz"),
     ("near-expert", "is a synset by its synset.json; a dataset is needed", "--dataset synset.npz"),
-    ("near-expert", "data.json: cannot be read .*data.hdf5: delete both", "--dataset data.hdf5"),
+    ("near-expert", "data.json: cannot be read .*data.hdf5 is of no use without it", "--dataset data.hdf5"),
     ("near-expert", "'banana' is no torch device", "--device banana"),
     ("near-expert", "'cuda:7' is no torch device", "--device cuda:7"),
     ("near-expert", "-1 is not in the range|-1.0 is not in the range", "--checkpoint-minutes -1"),
@@ -487,7 +490,7 @@ def test_values_reach_commands_as_they_are(text, folder, capfd):
 def test_every_free_text_in_a_rule_is_quoted():
     """Wildcards and numbers are constrained to names of the configuration, and need none."""
     repository = Path(__file__).parents[2]
-    names = {"table", "figure", "task", "collection", "method", "size", "seed", "protocol"}
+    names = {"table", "figure", "task", "collection", "method", "variant", "size", "seed", "protocol"}
     plain = {f"wildcards.{name}" for name in names} | {"threads", "resources.device", "params.seed", "params.task"}
     plain |= {
         "resources.checkpoint_minutes",

@@ -17,7 +17,7 @@ from obdistill.cli import main
 from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.paper.gather import gather
-from obdistill.synsets.stage import DistillSettings, distill
+from obdistill.synsets.stage import DistillSettings, make_synset
 
 QUICK = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
 READERS = {
@@ -47,7 +47,7 @@ DAMAGE = {
 def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
     dataset, _ = write_small_inputs(folder)
-    distill(dataset, None, "dbc", 8, 0, QUICK, folder / "synset.npz")
+    make_synset(dataset, None, "dbc", 8, 0, QUICK, folder / "synset.npz")
     gather([write_returns(folder / "standard.csv", 50.0)], folder / "returns.npz")
     return folder
 

@@ -1,6 +1,7 @@
 """The stage `obd distill`: what it writes, where it starts, what it refuses, determinism."""
 
 import dataclasses
+import re
 import shutil
 
 import numpy as np
@@ -13,12 +14,15 @@ from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.methods import METHODS, OBJECTIVES
 from obdistill.core.units import Normalizer, Task
+from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import read_near_expert, write_near_expert
 from obdistill.near_experts.networks import Critics, mlp, orthogonal_
+from obdistill.near_experts.stage import train_near_expert
 from obdistill.policies.precision import resolve
+from obdistill.synsets.distillation import distill
 from obdistill.synsets.selection import random_rows
-from obdistill.synsets.stage import distill, select
-from obdistill.synsets.synset import read_pairs
+from obdistill.synsets.stage import make_selection, make_synset
+from obdistill.synsets.synset import read_pairs, write_synset
 
 
 def normalizer(states: int, actions: int = 1, low: float = -2.0, high: float = 2.0) -> Normalizer:
@@ -35,7 +39,7 @@ def inputs(tmp_path_factory):
 def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
     dataset, near_expert = inputs
     needs = near_expert if METHODS[objective].needs_near_expert else None
-    distill(dataset, needs, objective, 8, 3, small_settings(), tmp_path / "synset.npz")
+    make_synset(dataset, needs, objective, 8, 3, small_settings(), tmp_path / "synset.npz")
     synset = read_pairs(tmp_path / "synset.npz")
     assert synset.steps.tolist() == [2, 4, 6]
     assert synset.observations.shape == (len(synset.steps), 8, 3)
@@ -50,8 +54,56 @@ def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
+@pytest.mark.parametrize("objective", ["dbc", "av_pbc"])
+def test_in_memory_and_in_files_the_pairs_are_the_same(objective, inputs, tmp_path):
+    make_synset(*inputs, objective, 8, 3, small_settings(steps=12), tmp_path / "synset.npz")
+    seen = []
+    data = read_dataset(inputs[0]), read_near_expert(inputs[1])
+    synset = distill(*data, objective, 8, 3, small_settings(steps=12), progress=lambda *told: seen.append(told))
+    write_synset(tmp_path / "memory.npz", synset)
+    assert (tmp_path / "memory.npz").read_bytes() == (tmp_path / "synset.npz").read_bytes()
+    metrics, _ = artifacts.read_table(tmp_path / "metrics.csv", "metrics")
+    assert [step for step, _ in seen] == [10, 12]
+    assert [loss for _, loss in seen] == pytest.approx(metrics["loss"].to_numpy()[9::2], rel=1e-5)
+
+
+def test_keys_are_laid_over_settings():
+    data = make_small_dataset(), None, "dbc", 8, 3
+    synset = distill(*data, small_settings(), steps=2, outer={"learning_rate": 0.01})
+    assert synset.steps.tolist() == [2]
+    assert np.array_equal(synset.actions, distill(*data, small_settings(steps=2, learning_rate=0.01)).actions)
+    assert not np.array_equal(synset.actions, distill(*data, small_settings(steps=2)).actions)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"objective": "pbc"}, "near_expert: missing; objective pbc needs one"),
+        ({"objective": "random"}, "objective: 'random': not known; allowed: dbc, pbc, dw_pbc, av_pbc"),
+        ({"size": 0}, "size: 0: a number >= 1 is needed"),
+        ({"steps": 0}, "distill: steps: 0: should be greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_distilled_in_memory_is_one_line(changes, line):
+    with pytest.raises(UserError, match=f"^{re.escape(line)}$"):
+        distill(make_small_dataset(), **{"objective": "dbc", "size": 8, **changes})
+
+
+def test_no_environment_is_needed():
+    rng = np.random.default_rng(0)
+    ends = np.arange(1, 61) % 20 == 0
+    arrays = rng.normal(size=(60, 3)), rng.uniform(-1, 1, (60, 1)), rng.uniform(size=60), np.zeros(60), ends
+    dataset = Dataset.from_arrays(*arrays)
+    networks = {"actor_hidden_widths": [8], "critic_hidden_widths": [8]}
+    near_expert = train_near_expert(dataset, steps=5, batch_size=8, **networks)
+    synset = distill(dataset, near_expert, "pbc", 8, settings=small_settings())
+    assert synset.task == Task("own")
+    with pytest.raises(UserError, match=r"^near_expert: task: 'own'; the dataset has 'pendulum', and both must be"):
+        distill(make_small_dataset(), near_expert, "pbc", 8)
+
+
 def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):
-    select(inputs[0], None, "random", 60, 0, tmp_path / "synset.npz")
+    make_selection(inputs[0], None, "random", 60, 0, tmp_path / "synset.npz")
     synset, data = read_pairs(tmp_path / "synset.npz"), make_small_dataset().transitions
     found = np.concatenate([synset.observations[0], synset.actions[0]], 1)
     wanted = np.concatenate([data.observations, data.actions], 1)
@@ -71,8 +123,8 @@ def test_the_random_baseline_is_where_distillation_starts():
 def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, tmp_path):
     dataset, near_expert = inputs
     settings = small_settings(steps=1, every=1, optimizer="sgd", learning_rate=1e-9).model_copy(update={"start": start})
-    distill(dataset, near_expert, "pbc", 8, 3, settings, tmp_path / "synset.npz")
-    select(dataset, None, "random", 8, 3, tmp_path / "random.npz")
+    make_synset(dataset, near_expert, "pbc", 8, 3, settings, tmp_path / "synset.npz")
+    make_selection(dataset, None, "random", 8, 3, tmp_path / "random.npz")
     synset, random = read_pairs(tmp_path / "synset.npz"), read_pairs(tmp_path / "random.npz")
     assert np.allclose(synset.observations, random.observations, atol=1e-5)
     wanted = read_near_expert(near_expert).actions(random.observations[0])
@@ -84,7 +136,7 @@ def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, t
 def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
     digests = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        distill(*inputs, "av_pbc", 8, seed, small_settings(), tmp_path / name / "synset.npz")
+        make_synset(*inputs, "av_pbc", 8, seed, small_settings(), tmp_path / name / "synset.npz")
         digests.append([artifacts.sha256(tmp_path / name / file) for file in ("synset.npz", "metrics.csv")])
     assert digests[0] == digests[1]
     assert digests[0] != digests[2]
@@ -96,7 +148,7 @@ def test_same_seed_same_bytes_other_seed_other_bytes(inputs, tmp_path):
 )
 def test_bad_input_is_one_line(objective, size, message, inputs, tmp_path):
     with pytest.raises(UserError, match=message):
-        distill(inputs[0], None, objective, size, 0, small_settings(), tmp_path / "synset.npz")
+        make_synset(inputs[0], None, objective, size, 0, small_settings(), tmp_path / "synset.npz")
     assert not list(tmp_path.iterdir())
 
 
@@ -106,7 +158,7 @@ def test_a_damaged_dataset_is_refused(inputs, tmp_path):
     copy = tmp_path / "dataset.npz"
     copy.write_bytes(copy.read_bytes()[:-20])
     with pytest.raises(UserError, match="damaged"):
-        distill(copy, None, "dbc", 8, 0, small_settings(), tmp_path / "synset.npz")
+        make_synset(copy, None, "dbc", 8, 0, small_settings(), tmp_path / "synset.npz")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +188,6 @@ def test_a_near_expert_of_something_else_is_refused(change, sizes, message, inpu
     other = dataclasses.replace(make_small_near_expert(), actor=actor, critics=critics, **change)
     write_near_expert(tmp_path / "other.safetensors", other, {})
     with pytest.raises(UserError, match=rf"other\.safetensors: {message}") as caught:
-        distill(inputs[0], tmp_path / "other.safetensors", "pbc", 8, 0, small_settings(), tmp_path / "synset.npz")
+        make_synset(inputs[0], tmp_path / "other.safetensors", "pbc", 8, 0, small_settings(), tmp_path / "synset.npz")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "synset.npz").exists()

@@ -13,7 +13,7 @@ from obdistill.core.methods import METHODS, SELECTIONS
 from obdistill.core.seeding import numpy_generator
 from obdistill.datasets.transitions import Dataset, Transitions, make_dataset
 from obdistill.synsets import density, selection
-from obdistill.synsets.stage import select
+from obdistill.synsets.stage import make_selection
 from obdistill.synsets.synset import read_pairs
 
 
@@ -59,7 +59,9 @@ def rows_of(method, size, seed=0, dataset=None) -> list[int]:
 def test_a_selection_is_a_synset_of_real_states_with_its_labels(method, tmp_path):
     data_path, expert_path = write_small_inputs(tmp_path)
     data, expert = make_small_dataset(), make_small_near_expert()
-    select(method=method, size=8, seed=3, dataset_path=data_path, near_expert_path=expert_path, out=tmp_path / "s.npz")
+    make_selection(
+        method=method, size=8, seed=3, dataset_path=data_path, near_expert_path=expert_path, out=tmp_path / "s.npz"
+    )
     synset, rows = read_pairs(tmp_path / "s.npz"), rows_of(method, 8, 3)
     assert (synset.method, synset.variant, synset.seed, synset.steps.tolist()) == (method, "default", 3, [0])
     assert len(set(rows)) == 8
@@ -80,7 +82,7 @@ def test_the_seed_decides(method, tmp_path):
     inputs = write_small_inputs(tmp_path)
     digests = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        select(*inputs, method, 5, seed, tmp_path / name / "synset.npz")
+        make_selection(*inputs, method, 5, seed, tmp_path / name / "synset.npz")
         digests.append(artifacts.sha256(tmp_path / name / "synset.npz"))
     assert digests[0] == digests[1]
     assert (digests[0] == digests[2]) == (method == "top_return"), "nothing is drawn there"
@@ -91,7 +93,7 @@ def test_what_a_selection_lacks_is_told(method, tmp_path):
     dataset, _ = write_small_inputs(tmp_path)
     if METHODS[method].needs_near_expert:
         with pytest.raises(UserError, match=f"--near-expert: missing; {method} needs one"):
-            select(dataset, None, method, 8, 0, tmp_path / "synset.npz")
+            make_selection(dataset, None, method, 8, 0, tmp_path / "synset.npz")
     at_most = 30 if method == "dual_ranking" else 60
     assert len(rows_of(method, at_most)) == at_most
     with pytest.raises(UserError, match=f"size: {at_most + 1}: is more than the {at_most} .* of pendulum"):

@@ -17,6 +17,8 @@ from obdistill.cli import obd
 from obdistill.core.declarations import keys
 from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.settings import ExperimentSettings
+from obdistill.policies.policy import Policy
+from obdistill.synsets.synset import read_synset
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -29,6 +31,9 @@ SMALLER = {
     "outer.batch_size=2560": "outer.batch_size=64",
     "policies=10 --set episodes=5": "policies=2 --set episodes=1",
     "range(10)": "range(1)",
+    "steps=100,\n    snapshot_every=25": "steps=2,\n    snapshot_every=1",
+    '{"batch_size": 2560}': '{"batch_size": 64}',
+    "episodes=5)": "episodes=1)",
 }
 # modules that the architecture names and that are about to be there
 PLANNED = {"core/atomic"}
@@ -148,7 +153,24 @@ def test_the_tutorial_ends_with_a_table(tutorial):
     assert re.findall(r"^\| (Random|PBC|OffRL \(whole\)) \|", table, re.M)[:3] == ["Random", "PBC", "OffRL (whole)"]
 
 
-def test_the_tutorials_configuration_is_sound(tutorial):
+def test_the_tutorials_numpy_forward_acts_as_the_policy_does(tutorial, monkeypatch):
+    monkeypatch.chdir(tutorial)
+    act = runpy.run_path("forward.py")["act"]
+    policy = Policy.load("policy.safetensors")
+    states = np.random.default_rng(0).normal(size=(50, 3)) * [1, 1, 4]
+    assert len(policy.members.parameters.biases[0]) == 10
+    assert policy(states).std() > 0.01
+    assert np.abs(act(states) - policy(states)).max() < 1e-6 * 4  # of a range of 4
+
+
+def test_the_tutorials_script_in_python_keeps_what_it_made(tutorial):
+    synset = read_synset(tutorial / "in_python.npz")
+    assert (synset.task.name, synset.method, synset.size) == ("pendulum", "pbc", 32)
+    assert Policy.load(tutorial / "in_python.safetensors").task == synset.task
+
+
+def test_the_tutorials_configuration_is_sound(tutorial, monkeypatch):
+    monkeypatch.chdir(tutorial)
     assert Experiment.load([tutorial / "my.yaml"]).counts()["distill"] == 6
 
 

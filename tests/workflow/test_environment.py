@@ -9,12 +9,23 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from obdistill.core.errors import EXTRAS
+
 REPOSITORY = Path(__file__).parents[2]
 
 
-def declared() -> set[Requirement]:
+def declared(extra: str = "dev") -> set[Requirement]:
+    """What a plain installation brings, with an extra; extras may name other extras."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    return {Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["dev"]}
+    found = {Requirement(text) for text in project["dependencies"]}
+    waiting = [extra] if extra else []
+    while waiting:
+        for requirement in map(Requirement, project["optional-dependencies"][waiting.pop()]):
+            if requirement.name == project["name"]:
+                waiting += requirement.extras
+            else:
+                found.add(requirement)
+    return found
 
 
 def pinned() -> dict[str, str]:
@@ -29,6 +40,24 @@ def test_conda_names_the_same_packages():
     assert python.replace(" ", "") == f"python{project['requires-python']}"
     assert pip == "pip"
     assert {Requirement(text) for text in from_pip["pip"]} == declared()
+
+
+def test_a_plain_installation_is_light():
+    def names(extra: str) -> set[str]:
+        return {requirement.name for requirement in declared(extra)}
+
+    plain = names("")
+    assert {"torch", "numpy", "gymnasium", "click", "safetensors"} <= plain
+    assert {extra: names(extra) - plain for extra in ("workflow", "collect", "minari")} == {
+        "workflow": {"dvc", "dvc-s3", "matplotlib", "pygments", "snakemake", "snakemake-executor-plugin-slurm"},
+        "collect": {"minari", "stable-baselines3"},
+        "minari": {"minari"},
+    }
+
+
+def test_every_optional_package_has_its_extra():
+    for package, extra in EXTRAS.items():
+        assert package.replace("_", "-") in {requirement.name for requirement in declared(extra)}, package
 
 
 def test_every_package_is_pinned_within_its_range():

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 import obdistill.cli
 from helpers.fake_returns import write_returns
 from helpers.small import TASK, make_small_dataset
+from obdistill.core import sources
 from obdistill.datasets.transitions import read_dataset
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment
@@ -61,10 +62,12 @@ config = Config.parse({
 }, "test")
 experiment, job = Experiment(config), SimpleNamespace(task="pendulum", method="density_pbc", variant="default")
 assert experiment.dataset_files(job) == ["t.npz"]
-assert [file for file in experiment.dataset_code(job) if file.endswith("arrays.py")]
-assert not [file for file in experiment.dataset_code(job) if file.endswith("d4rl.py")]
-assert [file for file in experiment.near_expert_code(job) if file.endswith("cloning.py")]
-assert not [file for file in experiment.near_expert_code(job) if file.endswith("iql.py")]
+made_by = {command: {file.name for file in sources.files(command, chosen)}
+           for command, chosen in (("dataset", "arrays"), ("near-expert", "cloning"))}
+assert "arrays.py" in made_by["dataset"]
+assert "d4rl.py" not in made_by["dataset"]
+assert "cloning.py" in made_by["near-expert"]
+assert "iql.py" not in made_by["near-expert"]
 assert experiment.needs_near_expert(job)
 assert "weighting" not in experiment.distill_settings(job)
 

@@ -38,7 +38,7 @@ def test_another_workflow_uses_this_one(tmp_path):
     other.write_config({"distillation": {**CONFIG, "seeds": [0, 1, 2]}}, "own.yaml")
     counts = other.snakemake("--dry-run").counts
     assert {rule: count for rule, count in counts.items() if "table" not in rule} == {
-        **{"obd_select": 2, "obd_distill": 4, "obd_evaluate": 6, "mine": 1}
+        **{"obd_select": 2, "obd_distill": 4, "obd_evaluate": 6, "obd_gather": 1, "mine": 1}
     }
     other.write_config({"distillation": {"seeds": [0]}}, "own.yaml")
     assert "error: config: tasks: missing; it has no default" in other.snakemake("--dry-run").text

@@ -5,10 +5,11 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
+from helpers.synsets import readme_snippet, write_made_synset
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,17 +91,14 @@ def test_links_inside_the_repository_lead_somewhere(page):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def test_the_snippet_reads_a_synset(tmp_path, monkeypatch):
-    (snippet,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    path = tmp_path / re.search(r'np.load\("(.*?)"\)', snippet)[1]
-    path.parent.mkdir(parents=True)
-    arrays = {"observations": (3, 64, 17), "actions": (3, 64, 6), "state_mean": (17,), "state_std": (17,)}
-    np.savez(path, **{name: np.full(shape, 0.5, np.float32) for name, shape in arrays.items()})
+def test_the_snippet_trains_and_scores_a_policy(tmp_path, monkeypatch, capsys):
+    snippet, path = readme_snippet(ROOT)
+    write_made_synset(tmp_path / path, env_id="Pendulum-v1", task="pendulum", size=64)
     monkeypatch.chdir(tmp_path)
-    found = {}
-    exec(snippet, found)
-    assert found["states"].shape == (64, 17)
-    assert found["actions"].shape == (64, 6)
+    exec(snippet, found := {})
+    assert found["returns"].shape == (10,)
+    assert (found["returns"] < 0).all()
+    assert capsys.readouterr().out == f"score {found['returns'].mean():.1f}\n"  # 0 and 100 are the reference returns
 
 
 def test_the_bibtex_entry_and_the_citation_file_name_the_same_paper():

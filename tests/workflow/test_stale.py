@@ -11,8 +11,8 @@ import pytest
 from helpers.workflow_copy import CONFIG, WorkflowCopy, write_inputs
 
 OLD = 946684800  # the year 2000
-PAPER = {"table": 4, "figure": 5, "summary": 1}
-SYNSETS = {"distill": 8, "evaluate": 8, "table": 3, "figure": 5, "summary": 1}
+PAPER = {"gather": 1, "table": 4, "figure_data": 5, "figure": 5, "summary": 1}
+SYNSETS = {"distill": 8, "evaluate": 8, "gather": 1, "table": 3, "figure_data": 5, "figure": 5, "summary": 1}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pydantic
 from obdistill.core import lock, logs, outputs, provenance, termination
 from obdistill.core.atomic import check_writable
 from obdistill.core.declarations import describe
-from obdistill.core.errors import UserError, out_of_memory
+from obdistill.core.errors import UserError, missing_extra, out_of_memory
 from obdistill.core.parsing import assignments, merge, parse
 
 
@@ -90,7 +90,7 @@ def stage(
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(log: Path | None, threads: int | None, **options: Any) -> None:
-            with _one_line_for_errors(), termination.handled():
+            with _one_line_for_errors(name), termination.handled():
                 logs.set_up(name)
                 if model is not None:
                     options["settings"] = _settings(model, options.pop("settings"), options.pop("assignment"))
@@ -130,7 +130,7 @@ def stage(
 
 
 @contextlib.contextmanager
-def _one_line_for_errors() -> Iterator[None]:
+def _one_line_for_errors(name: str) -> Iterator[None]:
     """End with a status, and one line for whatever is the user's, the machine's or a signal's doing."""
     log = logging.getLogger(__name__)
     try:
@@ -149,6 +149,9 @@ def _one_line_for_errors() -> Iterator[None]:
         log.error("error: %s", _in_one_line(error))
         raise SystemExit(2) from None
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (text := missing_extra(error, name)) is not None:
+            log.error("error: %s", text)
+            raise SystemExit(2) from None
         if out_of_memory(error):
             log.error("error: out of memory (%s)", _in_one_line(error))
             raise SystemExit(2) from None

@@ -41,6 +41,8 @@ def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
     UserError
         If there is no such environment, or its spaces do not fit.
     """
+    if not env_id:
+        raise UserError("env_id: missing; an evaluation needs the Gymnasium id of an environment")
     gymnasium.logger.min_level = logging.ERROR  # old versions are asked for on purpose: the paper's scores are theirs
     try:
         with warnings.catch_warnings():

@@ -87,6 +87,30 @@ def parse(model: type[S], data: Mapping[str, Any], source: str, at: Keys = ()) -
     return settings
 
 
+def overlaid(model: type[S], settings: S | None, keys: Mapping[str, Any], source: str) -> S:
+    """Return settings with some keys laid over them, as functions for Python programs take both.
+
+    Parameters
+    ----------
+    model : type
+        The settings class.
+    settings : Settings, optional
+        An instance of it; its defaults if left out.
+    keys : mapping
+        Keys that differ, nested as in a configuration.
+    source : str
+        What is set, for the message.
+
+    Raises
+    ------
+    Refused
+        As `parse` does.
+    """
+    if settings is not None and not keys:
+        return settings
+    return parse(model, merge({} if settings is None else settings.model_dump(mode="json"), keys), source)
+
+
 def check(model: type[S], data: Mapping[str, Any]) -> tuple[S | None, list[Problem]]:
     """Build settings, or list all problems of the data if there are any."""
     try:

@@ -45,6 +45,7 @@ STARTS = {
     "select": ["obdistill.synsets.stage"],
     "distill": ["obdistill.synsets.stage"],
     "evaluate": ["obdistill.evaluations.stage"],
+    "train": ["obdistill.evaluations.train"],
     "cost": ["obdistill.evaluations.cost"],
     "gather": ["obdistill.paper.gather"],
     "table": ["obdistill.paper.tables.make", "obdistill.core.methods"],

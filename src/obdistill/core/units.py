@@ -93,14 +93,14 @@ class Task:
     name : str
         Name of the task in tables and paths.
     env_id : str
-        Gymnasium environment id.
-    reference_returns : tuple of float
+        Gymnasium environment id; empty if there is no environment, which only evaluations need.
+    reference_returns : tuple of float, optional
         Returns of a random and of an expert policy: score = 100 (return - random) / (expert - random).
     """
 
     name: str
-    env_id: str
-    reference_returns: tuple[float, float]
+    env_id: str = ""
+    reference_returns: tuple[float, float] | None = None
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any], path: Path) -> "Task":
@@ -112,21 +112,44 @@ class Task:
             If they do not hold it.
         """
         try:
-            low, high = (float(value) for value in metadata["reference_returns"])
-            task = cls(str(metadata["task"]), str(metadata["env_id"]), (low, high))
+            name, env_id, reference = str(metadata["task"]), str(metadata["env_id"]), metadata["reference_returns"]
+            if reference is None:
+                return cls(name, env_id)
+            low, high = (float(value) for value in reference)
         except (KeyError, TypeError, ValueError):
             raise UserError(f"{path}: its .json has no task, env_id and reference_returns [random, expert]") from None
         if not -math.inf < low < high < math.inf:
             raise UserError(
                 f"{path}: reference_returns are {low} and {high}; finite numbers are needed, the first below the second"
             )
-        return task
+        return cls(name, env_id, (low, high))
 
     def metadata(self) -> dict[str, Any]:
         """Return the task as plain data for an artifact's metadata."""
-        return {"task": self.name, "env_id": self.env_id, "reference_returns": list(self.reference_returns)}
+        reference = None if self.reference_returns is None else list(self.reference_returns)
+        return {"task": self.name, "env_id": self.env_id, "reference_returns": reference}
+
+    def check_scorable(self) -> None:
+        """Check that policies can be evaluated and scored.
+
+        Raises
+        ------
+        UserError
+            If there is no environment, or no reference returns.
+        """
+        for name in ("env_id", "reference_returns"):
+            if not getattr(self, name):
+                raise UserError(f"task {self.name}: has no {name}; scores need it")
 
     def score(self, returns: np.ndarray) -> np.ndarray:
-        """Convert returns to D4RL-normalized scores (0 random, 100 expert; may lie outside)."""
+        """Convert returns to D4RL-normalized scores (0 random, 100 expert; may lie outside).
+
+        Raises
+        ------
+        UserError
+            If the task has no reference returns.
+        """
+        if self.reference_returns is None:
+            raise UserError(f"task {self.name}: has no reference_returns; scores need it")
         random, expert = self.reference_returns
         return 100 * (returns - random) / (expert - random)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import minari
 import numpy as np
 
 from obdistill.core import artifacts
@@ -131,6 +130,8 @@ def new_dataset(root: Path, name: str) -> Iterator[Path]:
 
 
 def _download(root: Path, name: str) -> None:
+    import minari  # here, for it is an optional package
+
     log.info("%s is not in %s: downloading it", name, root)
     try:
         with new_dataset(root, name) as folder:
@@ -152,6 +153,8 @@ def _collected(root: Path, name: str) -> Mapping[str, Any] | None:
 
 def _bounds(metadata: dict[str, Any], key: str, name: str) -> Bounds:
     """Return the bounds of the space of states or actions, which must be a Box with one dimension."""
+    import minari  # here, for it is an optional package
+
     version = metadata.get("minari_version")
     if version not in minari.supported_dataset_versions:
         raise UserError(f"{name}: Minari cannot read it (it says it is of Minari {version!s:.40})")

@@ -1,17 +1,22 @@
 """The dataset artifact: transitions with episode boundaries, in the environment's own units."""
 
 import logging
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from obdistill.core import artifacts
 from obdistill.core.artifacts import Artifact
 from obdistill.core.errors import UserError
+from obdistill.core.settings import NAME
 from obdistill.core.units import Normalizer, Task
+from obdistill.datasets import checks
 
 KIND = "dataset"
 log = logging.getLogger(__name__)
@@ -99,6 +104,127 @@ class Dataset:
     normalizer: Normalizer
     artifact: Artifact | None = None
 
+    @classmethod
+    def from_arrays(
+        cls,
+        observations: npt.ArrayLike,
+        actions: npt.ArrayLike,
+        rewards: npt.ArrayLike,
+        terminated: npt.ArrayLike,
+        truncated: npt.ArrayLike,
+        *,
+        next_observations: npt.ArrayLike | None = None,
+        action_low: npt.ArrayLike | None = None,
+        action_high: npt.ArrayLike | None = None,
+        env_id: str | None = None,
+        reference_returns: tuple[float, float] | None = None,
+        name: str = "own",
+    ) -> "Dataset":
+        """Make a dataset of arrays, one row per step, episodes one after another.
+
+        Parameters
+        ----------
+        observations : array of shape (n, state_dim)
+            States before the action, in the environment's units.
+        actions : array of shape (n, action_dim)
+            Actions, in the environment's units.
+        rewards : array of shape (n,)
+            Rewards.
+        terminated, truncated : array of shape (n,), bool or 0 and 1
+            Where an episode ended in a terminal state, or was cut (time limit). Where both are set, the state was
+            terminal. The last row ends an episode in any case.
+        next_observations : array of shape (n, state_dim), optional
+            States after the action. Without them they are those of the next row, and the last row of a truncated
+            episode, whose next state nobody knows, is left out.
+        action_low, action_high : float or array of shape (action_dim,), optional
+            Bounds of the environment's actions; -1 and 1 if left out.
+        env_id : str, optional
+            Gymnasium id of the environment that policies are evaluated in. Distillation needs none.
+        reference_returns : tuple of float, optional
+            Returns of a random and of an expert policy, which score 0 and 100.
+        name : str
+            Name of the task: lower-case words joined by ``_``.
+
+        Returns
+        -------
+        dataset : Dataset
+            With the mean and standard deviation of `observations` as its normalizer.
+
+        Raises
+        ------
+        UserError
+            If shapes do not fit each other, a number is not finite or no number, a flag is neither 0 nor 1, the bounds
+            are no bounds of the actions, or a name or a reference return is not allowed.
+        """
+        if not re.fullmatch(NAME, name):
+            raise UserError(f"name: {name!r}: use lower-case words joined by _, e.g. my_robot")
+        if reference_returns is not None and not -math.inf < reference_returns[0] < reference_returns[1] < math.inf:
+            raise UserError(
+                f"{name}: reference_returns: {list(reference_returns)}: finite numbers are needed, the first below the "
+                "second"
+            )
+        columns = {"observations": observations, "actions": actions, "rewards": rewards}
+        columns |= {} if next_observations is None else {"next_observations": next_observations}
+        arrays = {key: _as_floats(values, f"{name}: {key}") for key, values in columns.items()}
+        terminal = checks.flags(np.asarray(terminated), f"{name}: terminated")
+        transitions = _episodes(arrays, terminal, checks.flags(np.asarray(truncated), f"{name}: truncated"), name)
+        transitions.check(name)
+        for key in ("observations", "rewards"):
+            checks.warn_of_outliers(getattr(transitions, key), f"{name}: {key}", log.warning)
+        shape = transitions.actions.shape[1:]
+        bounds = (-1.0 if action_low is None else action_low), (1.0 if action_high is None else action_high)
+        low, high = (_as_floats(bound, f"{name}: bounds of actions") for bound in bounds)
+        if any(bound.shape not in ((), shape) for bound in (low, high)) or not (low < high).all():
+            raise UserError(
+                f"{name}: action_low {low.tolist()!s:.80} and action_high {high.tolist()!s:.80}: numbers or arrays of "
+                f"shape {shape} are needed, the first below the second"
+            )
+        beyond = np.abs(transitions.actions - (high + low) / 2) / ((high - low) / 2) - 1
+        if (beyond > checks.ROUNDING).any():
+            raise UserError(
+                f"{name}: actions range from {transitions.actions.min():.4g} to {transitions.actions.max():.4g}; "
+                f"action_low and action_high are {low.min():.4g} and {high.max():.4g}"
+            )
+        task = Task(name, env_id or "", reference_returns)
+        return make_dataset(task, transitions, np.broadcast_to(low, shape), np.broadcast_to(high, shape))
+
+
+def _as_floats(values: npt.ArrayLike, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values, np.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: no array of numbers ({' '.join(str(error).split())})") from None
+
+
+def _episodes(arrays: artifacts.Arrays, terminated: np.ndarray, truncated: np.ndarray, name: str) -> Transitions:
+    """Cut rows into episodes, and give each row its next state where the arrays hold none."""
+    observations, n = arrays["observations"], len(np.atleast_1d(arrays["observations"]))
+    for key, values in {**arrays, "terminated": terminated, "truncated": truncated}.items():
+        dimensions = 2 if key in ("observations", "actions", "next_observations") else 1
+        if values.ndim != dimensions or len(values) != n or n == 0:
+            raise UserError(
+                f"{name}: {key} has the shape {values.shape}; "
+                f"{n or 'some'} rows in {dimensions} dimension(s) are needed"
+            )
+    last = terminated | truncated | (np.arange(n) == n - 1)
+    episode = np.cumsum(last) - last
+    rows = np.arange(n)
+    if "next_observations" not in arrays:
+        # no state follows a terminal one; any does, for it has no value
+        following = np.where(terminated[:, None], observations, np.roll(observations, -1, axis=0))
+        arrays = {**arrays, "next_observations": following}
+        rows = np.flatnonzero(terminated | ~last)
+        if len(rows) == 0:
+            raise UserError(f"{name}: holds no transition: every row is the last of a truncated episode")
+    episode = episode[rows]
+    last = np.append(episode[1:] != episode[:-1], True)
+    return Transitions(
+        **{key: values[rows] for key, values in arrays.items()},
+        terminated=terminated[rows],
+        truncated=last & ~terminated[rows],
+        episode=(np.cumsum(last) - last).astype(np.int32),
+    )
+
 
 def make_dataset(task: Task, transitions: Transitions, action_low: np.ndarray, action_high: np.ndarray) -> Dataset:
     """Put a dataset together; state statistics are those of `observations`.
@@ -133,16 +259,16 @@ def make_dataset(task: Task, transitions: Transitions, action_low: np.ndarray, a
     return Dataset(task, transitions, normalizer)
 
 
-def write_dataset(path: Path, dataset: Dataset, metadata: Mapping[str, Any]) -> None:
+def write_dataset(path: str | Path, dataset: Dataset, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``<path>.npz`` (arrays of the transitions and of the normalizer) and its sidecar.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         File to write, ``.npz``.
     dataset : Dataset
         What to write.
-    metadata : mapping
+    metadata : mapping, optional
         ``settings`` and ``source`` (where it came from, with sha256); the counts and the task are added here.
     """
     transitions = dataset.transitions
@@ -161,18 +287,25 @@ def write_dataset(path: Path, dataset: Dataset, metadata: Mapping[str, Any]) -> 
     arrays = {
         field.name: getattr(transitions, field.name) for field in fields(transitions)
     } | dataset.normalizer.arrays()
-    artifacts.write_artifact(path, arrays, {"kind": KIND, **dataset.task.metadata(), **facts, **metadata})
+    facts |= {**dataset.task.metadata(), **(metadata or {})}
+    artifacts.write_artifact(Path(path), arrays, {"kind": KIND, **facts})
     log.info("%s: %d transitions, %d episodes, mean return %.1f", path, len(transitions), len(returns), returns.mean())
 
 
-def read_dataset(path: Path) -> Dataset:
-    """Read a dataset artifact.
+def read_dataset(path: str | Path) -> Dataset:
+    """Read a dataset that ``obd dataset`` or `write_dataset` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.npz`` file; its ``.json`` must be beside it.
 
     Raises
     ------
     UserError
         If it is missing, damaged or malformed.
     """
+    path = Path(path)
     arrays, metadata = artifacts.read_arrays(path, KIND)
     missing = [field.name for field in fields(Transitions) if field.name not in arrays]
     if missing:

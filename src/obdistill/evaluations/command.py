@@ -1,4 +1,4 @@
-"""The commands ``obd evaluate``, ``obd evaluate-near-expert`` and ``obd cost``."""
+"""The commands ``obd evaluate``, ``obd train``, ``obd evaluate-near-expert`` and ``obd cost``."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 from obdistill.core.command import FILE, out_option, stage
 from obdistill.core.settings import NAME
 from obdistill.evaluations.settings import CostSettings, EvaluateSettings, NearExpertEvaluationSettings
+from obdistill.policies.settings import BcSettings
 
 
 def _protocol(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -33,6 +34,42 @@ def evaluate(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, 
     from obdistill.evaluations.stage import evaluate
 
     evaluate(pairs, protocol, seed, settings, out, workers)
+
+
+@stage("train", BcSettings)
+@click.argument("synset", type=FILE)
+@click.option("--policies", type=click.IntRange(min=1), default=1, show_default=True, help="Fresh policies to train.")
+@click.option(
+    "--pick",
+    type=click.Choice(["mean", "best"]),
+    default="mean",
+    show_default=True,
+    help="Of several: act by the mean of their actions, or keep the best in a few episodes (uses the environment).",
+)
+@click.option("--env-id", help="Environment for --pick best (default: the synset's).")
+@click.option(
+    "--episodes",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Episodes of each policy for --pick best.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Policy and environment seed.")
+@out_option(".safetensors", "Policy to write (.safetensors).")
+def train(
+    settings: BcSettings,
+    synset: Path,
+    policies: int,
+    pick: str,
+    env_id: str | None,
+    episodes: int,
+    seed: int,
+    out: Path,
+) -> None:
+    """Train a policy on SYNSET (.npz) and keep it in one file."""
+    from obdistill.evaluations.train import make_policy
+
+    make_policy(synset, settings, out, policies, seed, pick, env_id, episodes)
 
 
 @stage("evaluate-near-expert", NearExpertEvaluationSettings)

@@ -42,6 +42,7 @@ def evaluate_near_expert(near_expert_path: Path, seed: int, settings: NearExpert
     """
     clock = artifacts.Clock()
     near_expert = read_near_expert(near_expert_path)
+    near_expert.task.check_scorable()
     made = artifacts.metadata_of(near_expert.artifact)
     for key in ("algorithm", "settings", "transitions"):
         if key not in made:

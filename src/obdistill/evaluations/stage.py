@@ -14,6 +14,7 @@ from obdistill.evaluations.returns import lineage, returns_table
 from obdistill.evaluations.rollout import Episodes, rollout
 from obdistill.evaluations.settings import EvaluateSettings
 from obdistill.policies import bc
+from obdistill.policies.settings import BcSettings
 from obdistill.policies.trained import TrainedPolicies
 from obdistill.synsets.synset import Synset, read_pairs
 
@@ -43,6 +44,7 @@ def evaluate(
     """
     clock = artifacts.Clock()
     pairs = read_pairs(pairs_path)
+    pairs.task.check_scorable()
     chosen = range(len(pairs.steps))[-(settings.last_snapshots or len(pairs.steps)) :]
     env_seeds = environment_seeds(seed, 1 if settings.ensemble else settings.policies, settings.episodes)
     tables = []
@@ -94,11 +96,39 @@ def _evaluate_snapshot(
     pairs: Synset, index: int, settings: EvaluateSettings, seed: int, env_seeds: np.ndarray, workers: int
 ) -> Episodes:
     """Train policies on the pairs of one snapshot and roll them out."""
+    policies = train_policies(pairs, index, settings.bc, settings.policies, seed, settings.ensemble)
+    return rollout(policies, pairs.task.env_id, env_seeds, workers)
+
+
+def train_policies(
+    pairs: Synset, index: int, settings: BcSettings, policies: int, seed: int, ensemble: bool = False
+) -> TrainedPolicies:
+    """Train fresh policies on the pairs of a snapshot.
+
+    Parameters
+    ----------
+    pairs : Synset
+        What to train on.
+    index : int
+        Number of the snapshot; -1 is the last.
+    settings : BcSettings
+        The training.
+    policies : int
+        Number of policies, each from its own initialization.
+    seed : int
+        Seed of initializations and minibatches.
+    ensemble : bool
+        Whether they act as one, by the mean of their actions.
+
+    Raises
+    ------
+    UserError
+        If the training diverges.
+    """
     states = pairs.normalizer.states(pairs.observations[index])
     actions = pairs.normalizer.actions(pairs.actions[index])
-    trained = bc.train(states, actions, settings.bc, settings.policies, seed)
-    policies = TrainedPolicies(trained, settings.bc.architecture, pairs.normalizer, settings.ensemble)
-    return rollout(policies, pairs.task.env_id, env_seeds, workers)
+    trained = bc.train(states, actions, settings, policies, seed)
+    return TrainedPolicies(trained, settings.architecture, pairs.normalizer, ensemble)
 
 
 def environment_seeds(seed: int, policies: int, episodes: int) -> np.ndarray:

@@ -126,15 +126,13 @@ class NearExpert:
         states: tuple[Tensor, ...] = self.normalizer.states(raw_states).split(ROWS_AT_ONCE)
         return states
 
-    def check_fits(self, dataset: Dataset, path: Path) -> None:
+    def check_fits(self, dataset: Dataset) -> None:
         """Check that it was made for the task of a dataset.
 
         Parameters
         ----------
         dataset : Dataset
             What it is to be used with.
-        path : Path
-            The near-expert's file, for the message.
 
         Raises
         ------
@@ -150,22 +148,23 @@ class NearExpert:
             "lowest actions": (self.normalizer.action_low.tolist(), theirs.action_low.tolist()),
             "highest actions": (self.normalizer.action_high.tolist(), theirs.action_high.tolist()),
         }
+        where = "near_expert" if self.artifact is None else self.artifact.path
         for name, (mine, wanted) in pairs.items():
             if mine != wanted:
-                raise UserError(f"{path}: {name}: {mine!r}; the dataset has {wanted!r}, and both must be the same")
+                raise UserError(f"{where}: {name}: {mine!r}; the dataset has {wanted!r}, and both must be the same")
 
 
-def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str, Any]) -> None:
+def write_near_expert(path: str | Path, near_expert: NearExpert, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``<path>.safetensors`` and its sidecar.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         File to write.
     near_expert : NearExpert
         What to write: tensors ``actor.<layer>.weight``, ``actor.<layer>.bias``, ``critic_<i>.<layer>. ...``, those of
         layer normalizations as ``<network>.<layer>.norm. ...``, and the normalizer's arrays.
-    metadata : mapping
+    metadata : mapping, optional
         ``algorithm``, ``settings``, ``inputs``, ``transitions`` (trained on; 0 if none), ``training``; the task and
         the architecture are added here.
     """
@@ -180,19 +179,24 @@ def write_near_expert(path: Path, near_expert: NearExpert, metadata: Mapping[str
             arrays[f"{name}.{number}.norm.weight"] = norm.weight.detach().numpy()
             arrays[f"{name}.{number}.norm.bias"] = norm.bias.detach().numpy()
     architecture = {name: widths(network) for name, network in networks.items()}
-    artifacts.write_artifact(
-        path, arrays, {"kind": KIND, **near_expert.task.metadata(), "architecture": architecture, **metadata}
-    )
+    facts = {**near_expert.task.metadata(), "architecture": architecture, **(metadata or {})}
+    artifacts.write_artifact(Path(path), arrays, {"kind": KIND, **facts})
 
 
-def read_near_expert(path: Path) -> NearExpert:
-    """Read a near-expert artifact.
+def read_near_expert(path: str | Path) -> NearExpert:
+    """Read a near-expert that ``obd near-expert`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.safetensors`` file; its ``.json`` must be beside it.
 
     Raises
     ------
     UserError
         If it is missing, damaged or malformed.
     """
+    path = Path(path)
     arrays, metadata = artifacts.read_arrays(path, KIND)
     critics = [f"critic_{i}" for i in range(len(arrays)) if f"critic_{i}.0.weight" in arrays]
     found = assemble(

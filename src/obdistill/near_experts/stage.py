@@ -8,6 +8,7 @@ import torch
 
 from obdistill.core import artifacts, sources
 from obdistill.core.checkpoints import Checkpoint
+from obdistill.core.parsing import parse
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.cal_ql import CalQl
 from obdistill.near_experts.corl import import_near_expert, input_files
@@ -71,7 +72,7 @@ def make_near_expert(
         }
         identity["sources"] = sources.digest("near-expert", chosen=chosen.algorithm)
         checkpoint = Checkpoint(out, identity | where, checkpoint_minutes)
-        near_expert, report = train_near_expert(dataset, chosen, device, checkpoint)
+        near_expert, report = _train(dataset, chosen, device, checkpoint)
         transitions = len(dataset.transitions)
     write_near_expert(
         out,
@@ -92,6 +93,38 @@ def make_near_expert(
 
 
 def train_near_expert(
+    dataset: Dataset, algorithm: str = "td3_bc", *, device: str = "cpu", **settings: Any
+) -> NearExpert:
+    """Train a near-expert in memory, as ``obd near-expert`` does with files.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to train on.
+    algorithm : {"td3_bc", "rebrac", "iql", "cal_ql", "import"}
+        Offline-RL algorithm; ``import`` takes a ``checkpoint`` of CORL.
+    device : str
+        Torch device to train on.
+    **settings
+        Keys of `obdistill.near_experts.settings` for the algorithm, e.g. ``steps=20_000, seed=1``.
+
+    Returns
+    -------
+    near_expert : NearExpert
+        A policy and its critics, on the CPU.
+
+    Raises
+    ------
+    UserError
+        If a setting is not allowed, or the training diverges.
+    """
+    chosen = parse(NearExpertSettings, {"algorithm": algorithm, **settings}, "near_expert").root
+    if isinstance(chosen, ImportSettings):
+        return import_near_expert(dataset, chosen)[0]
+    return _train(dataset, chosen, device)[0]
+
+
+def _train(
     dataset: Dataset, settings: TrainingSettings, device: str, checkpoint: Checkpoint | None = None
 ) -> tuple[NearExpert, dict[str, float]]:
     """Train a near-expert; returns it, with q in the environment's units of reward, and what its last step reported."""

@@ -24,9 +24,9 @@ synset_option = out_option(".npz", "Synset to write (.npz).")
 @synset_option
 def select(dataset: Path, near_expert: Path | None, method: str, size: int, seed: int, out: Path) -> None:
     """Select a synset from the states of a dataset, by a method without an outer loop."""
-    from obdistill.synsets.stage import select
+    from obdistill.synsets.stage import make_selection
 
-    select(dataset, near_expert, method, size, seed, out)
+    make_selection(dataset, near_expert, method, size, seed, out)
 
 
 @stage("distill", DistillSettings)
@@ -52,6 +52,6 @@ def distill(
     out: Path,
 ) -> None:
     """Distill a dataset into a synset by one objective."""
-    from obdistill.synsets.stage import distill
+    from obdistill.synsets.stage import make_synset
 
-    distill(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)
+    make_synset(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)

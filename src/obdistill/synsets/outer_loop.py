@@ -1,7 +1,9 @@
 """The outer loop: descent on the pairs of a synset, through the training of fresh policies on them."""
 
+import contextlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +24,7 @@ from obdistill.synsets.settings import DistillSettings
 METRICS = ["step", "loss", "gradient_norm", "learning_rate"]
 MEDIAN_WINDOW = 50  # outer steps whose gradient norms `adaptive_clip` takes the median of
 CHECK_EVERY = 10  # outer steps between two looks at the loss: a look makes a GPU wait
+Progress = Callable[[int, float], object]  # is called with the steps done and the loss of the last of them
 
 
 @dataclass(frozen=True)
@@ -226,12 +229,14 @@ class OuterLoop:
         }
 
 
-def run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
+def run(loop: OuterLoop, checkpoint: Checkpoint | None = None, progress: Progress | None = None) -> float | None:
     """Advance to the last step, with progress, checkpoints and a watch on divergence; return the seconds per step."""
-    checkpoint.restore(loop)
+    if checkpoint is not None:
+        checkpoint.restore(loop)
+    guard = contextlib.nullcontext() if checkpoint is None else checkpoint.guard()
     first, started = loop.step, time.perf_counter()
     steps = loop.settings.steps
-    with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter, checkpoint.guard():
+    with logs.progress(steps, "distilling", "outer step", initial=loop.step) as meter, guard:
         while loop.step < steps:
             loop.advance()
             meter.update()
@@ -239,5 +244,8 @@ def run(loop: OuterLoop, checkpoint: Checkpoint) -> float | None:
                 loop.check()
                 _, loss, norm, rate = loop.metrics[loop.step - 1].tolist()
                 meter.set_postfix_str(f"loss {loss:.4g}, gradient norm {norm:.3g}, lr {rate:.3g}", refresh=False)
-            checkpoint.save_if_due(loop)
+                if progress is not None:
+                    progress(loop.step, loss)
+            if checkpoint is not None:
+                checkpoint.save_if_due(loop)
     return round((time.perf_counter() - started) / (steps - first), 4) if steps > first else None

@@ -51,7 +51,7 @@ def select(
     Raises
     ------
     UserError
-        If the method has too few transitions to choose from.
+        If the size is no positive number, or the method has too few transitions to choose from.
     """
     rows = ROWS_OF[method](dataset, near_expert, size, seed)
     if not METHODS[method].needs_near_expert:
@@ -80,7 +80,7 @@ def random_rows(dataset: Dataset, size: int, seed: int) -> Tensor:
     Raises
     ------
     UserError
-        If the dataset has fewer transitions.
+        If it is no positive number, or the dataset has fewer transitions.
     """
     total = len(dataset.transitions)
     _check_size(size, total, f"transitions of {dataset.task.name}")
@@ -145,6 +145,8 @@ def dual_ranking(dataset: Dataset, near_expert: NearExpert | None, size: int, se
 
 
 def _check_size(size: int, total: int, what: str) -> None:
+    if size < 1:
+        raise UserError(f"size: {size}: a number >= 1 is needed")
     if size > total:
         raise UserError(f"size: {size}: is more than the {total} {what}")
 

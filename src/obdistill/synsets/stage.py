@@ -1,4 +1,4 @@
-"""The stage of synsets: a dataset becomes one, by an outer loop or by selection alone."""
+"""The stage of synsets: from the file of a dataset to that of a synset, by an outer loop or by selection alone."""
 
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,13 @@ from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
 from obdistill.synsets import selection
-from obdistill.synsets.objectives import TARGETS_OF, describe_weights
-from obdistill.synsets.outer_loop import METRICS, OuterLoop, OuterProblem, run
-from obdistill.synsets.selection import random_rows
+from obdistill.synsets.distillation import Distillation
+from obdistill.synsets.outer_loop import METRICS
 from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.synset import Synset, write_synset
 
 
-def distill(
+def make_synset(
     dataset_path: Path,
     near_expert_path: Path | None,
     objective: str,
@@ -66,30 +65,20 @@ def distill(
     """
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
-    near_expert = _read_near_expert(near_expert_path, objective, dataset)
-    made = {"settings": settings.model_dump(), **_made_with(dataset, near_expert, device)}
-    states = dataset.normalizer.states(dataset.transitions.observations)  # (n, S)
-    rows = random_rows(dataset, size, seed)
-    regression = TARGETS_OF[objective](dataset, near_expert, settings.weighting)
-    if settings.start == "targets":
-        actions = regression.targets[rows]
-    else:
-        actions = dataset.normalizer.actions(dataset.transitions.actions[rows.numpy()])
-    loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), (states[rows], actions), seed)
-    made |= {"weights": describe_weights(regression.weights), "precision": loop.gradient.precision}
+    near_expert = _read_near_expert(near_expert_path, objective)
+    distillation = Distillation(dataset, near_expert, objective, size, seed, settings, device, variant)
+    made = {"settings": settings.model_dump(), **_made_with(dataset, near_expert, device), **distillation.facts}
     identity = {"objective": objective, "variant": variant, "seed": seed, "size": size}
     identity |= {"versions": artifacts.versions(), "sources": sources.digest("distill")}
     checkpoint = Checkpoint(out, made | identity, checkpoint_minutes)
-    seconds_per_step = run(loop, checkpoint)
-    raw = _raw(dataset, loop.snapshot_states, loop.snapshot_actions)
-    steps = np.array(settings.snapshot_steps(), np.int64)
-    synset = Synset(dataset.task, objective, variant, seed, steps, *raw, dataset.normalizer, seconds_per_step)
-    metrics = pd.DataFrame(loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
-    _write(out, synset, metrics, made, clock)
+    distillation.run(checkpoint)
+    _write(out, distillation.synset(), distillation.metrics(), made, clock)
     checkpoint.remove()
 
 
-def select(dataset_path: Path, near_expert_path: Path | None, method: str, size: int, seed: int, out: Path) -> None:
+def make_selection(
+    dataset_path: Path, near_expert_path: Path | None, method: str, size: int, seed: int, out: Path
+) -> None:
     """Select a synset of one snapshot, step 0, and write it, with an empty ``metrics.csv`` beside it.
 
     Parameters
@@ -97,7 +86,7 @@ def select(dataset_path: Path, near_expert_path: Path | None, method: str, size:
     method : str
         One of `core.methods.SELECTIONS`.
     dataset_path, near_expert_path, size, seed, out
-        As for `distill`.
+        As for `make_synset`.
 
     Raises
     ------
@@ -106,7 +95,9 @@ def select(dataset_path: Path, near_expert_path: Path | None, method: str, size:
     """
     clock = artifacts.Clock()
     dataset = read_dataset(dataset_path)
-    near_expert = _read_near_expert(near_expert_path, method, dataset)
+    near_expert = _read_near_expert(near_expert_path, method)
+    if near_expert is not None:
+        near_expert.check_fits(dataset)
     rows, actions = selection.select(method, dataset, near_expert, size, seed)
     states = dataset.normalizer.states(dataset.transitions.observations[rows.numpy()])
     raw = _raw(dataset, states[None], actions[None])
@@ -130,12 +121,10 @@ def _write(out: Path, synset: Synset, metrics: pd.DataFrame, made: dict[str, Any
     write_synset(out, synset, {**made, "seconds": clock.seconds()})
 
 
-def _read_near_expert(path: Path | None, method: str, dataset: Dataset) -> NearExpert | None:
-    """Read the near-expert if the method needs one, and check that it is of the dataset's task."""
+def _read_near_expert(path: Path | None, method: str) -> NearExpert | None:
+    """Read the near-expert if the method needs one."""
     if not METHODS[method].needs_near_expert:
         return None
     if path is None:
         raise UserError(f"--near-expert: missing; {method} needs one")
-    near_expert = read_near_expert(path)
-    near_expert.check_fits(dataset, path)
-    return near_expert
+    return read_near_expert(path)

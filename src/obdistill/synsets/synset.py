@@ -59,16 +59,20 @@ class Synset:
     seconds_per_step: float | None = None
     artifact: Artifact | None = None
 
+    @property
+    def size(self) -> int:
+        """Number of pairs."""
+        return int(self.actions.shape[1])
 
-def write_synset(path: Path, synset: Synset, metadata: Mapping[str, Any]) -> None:
-    """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and seeds."""
+
+def write_synset(path: str | Path, synset: Synset, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and what else is to be kept."""
     arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
-    facts = {"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.actions.shape[1]}
+    facts = {"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.size}
     if synset.seconds_per_step is not None:
         facts["seconds_per_step"] = synset.seconds_per_step
-    artifacts.write_artifact(
-        path, arrays | synset.normalizer.arrays(), {"kind": KIND, **synset.task.metadata(), **facts, **metadata}
-    )
+    facts = {**synset.task.metadata(), **facts, **(metadata or {})}
+    artifacts.write_artifact(Path(path), arrays | synset.normalizer.arrays(), {"kind": KIND, **facts})
 
 
 def read_pairs(path: Path) -> Synset:
@@ -88,6 +92,23 @@ def read_pairs(path: Path) -> Synset:
             *(dataset.task, "bc_whole", DEFAULT, 0, step, observations, actions, dataset.normalizer),
             artifact=dataset.artifact,
         )
+    return read_synset(path)
+
+
+def read_synset(path: str | Path) -> Synset:
+    """Read a synset that ``obd distill`` or `write_synset` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``synset.npz`` or the like, with its ``.json`` beside it.
+
+    Raises
+    ------
+    UserError
+        If one of the two is missing or damaged, or an array has another shape.
+    """
+    path = Path(path)
     arrays, metadata = artifacts.read_arrays(path, KIND)
     for name, dimensions in (("steps", 1), ("observations", 3), ("actions", 3)):
         if name not in arrays or arrays[name].ndim != dimensions:

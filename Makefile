@@ -60,7 +60,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 test: $(READY)  ## run the tests
-	pytest
+	pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(READY)  ## run the tests that take longest: real stages under DVC, `dvc exp run`, S3
 	pytest -m slow

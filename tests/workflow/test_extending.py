@@ -24,9 +24,9 @@ from click.testing import CliRunner
 import obdistill.cli
 from helpers.fake_returns import write_returns
 from helpers.small import TASK, make_small_dataset
-from obdistill.core import sources
 from obdistill.datasets.transitions import read_dataset
 from obdistill.experiment.config import Config
+from obdistill.core.sources import files
 from obdistill.experiment.jobs import Experiment
 from obdistill.near_experts.near_expert import read_near_expert
 from obdistill.synsets.objectives import TARGETS_OF
@@ -62,12 +62,9 @@ config = Config.parse({
 }, "test")
 experiment, job = Experiment(config), SimpleNamespace(task="pendulum", method="density_pbc", variant="default")
 assert experiment.dataset_files(job) == ["t.npz"]
-made_by = {command: {file.name for file in sources.files(command, chosen)}
-           for command, chosen in (("dataset", "arrays"), ("near-expert", "cloning"))}
-assert "arrays.py" in made_by["dataset"]
-assert "d4rl.py" not in made_by["dataset"]
-assert "cloning.py" in made_by["near-expert"]
-assert "iql.py" not in made_by["near-expert"]
+used = [file.name for file in (*files("dataset", "arrays"), *files("near-expert", "cloning"))]
+assert {"arrays.py", "cloning.py"} <= {*used}
+assert not {"d4rl.py", "iql.py"} & {*used}
 assert experiment.needs_near_expert(job)
 assert "weighting" not in experiment.distill_settings(job)
 

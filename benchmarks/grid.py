@@ -25,7 +25,7 @@ STUB = """() {
     while (($#)); do [[ $1 != --out ]] || out=$2; shift; done
     : > "$out"; printf '%s\\n' "$stage" "${words[@]}" > "${out%.*}.json"
     case $stage in
-        distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
+        select|distill) : > "${out%/*}/metrics.csv"; : > "${out%/*}/metrics.json" ;;
         table) : > "${out%.*}.md"; : > "${out%.*}.tex"; : > "${out%.*}.html" ;;
         figure) : > "${out%.*}.pdf" ;;
         summary) : > "${out%/*}/metrics.json"; : > "${out%/*}/findings.json" ;;

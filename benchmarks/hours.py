@@ -9,9 +9,9 @@ machine's, or a GPU's. Not counted: downloads, reading, tables and figures.
 import argparse
 from pathlib import Path
 
+from obdistill.core.methods import OBJECTIVES
 from obdistill.experiment.jobs import Experiment
 from obdistill.near_experts.settings import TrainingSettings
-from obdistill.synsets.settings import RANDOM
 
 EPISODE = 1000  # environment steps
 SECONDS = {  # of one unit of work; steps of near-experts with their algorithm's default batch and networks
@@ -31,11 +31,11 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
             work[f"{near_expert.root.algorithm}_step"].append(near_expert.root.steps)
     for job in experiment.synsets():
         distill = config.distill_settings(job["task"], job["method"])
-        work["outer_step"].append((job["method"] != RANDOM) * distill.steps * distill.outer.initializations)
+        work["outer_step"].append((job["method"] in OBJECTIVES) * distill.steps * distill.outer.initializations)
     for job in experiment.evaluations():
         evaluate = config.evaluate_settings(job["task"], job["method"], job["protocol"], job["size"])
         steps = config.distill_settings(job["task"], job["method"]).snapshot_steps()
-        snapshots = 1 if job["method"] == RANDOM else len(steps[-(evaluate.last_snapshots or 0) :])
+        snapshots = len(steps[-(evaluate.last_snapshots or 0) :]) if job["method"] in OBJECTIVES else 1
         work["snapshot"].append(snapshots)
         players = 1 if evaluate.ensemble else evaluate.policies
         work["environment_step"].append(snapshots * players * evaluate.episodes * EPISODE)

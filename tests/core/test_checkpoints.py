@@ -215,3 +215,21 @@ def test_parts_of_every_kind_come_back():
     again = flatten(second)
     assert again.keys() == state.keys()
     assert all(torch.equal(again[name], state[name]) for name in state)
+
+
+def test_a_part_of_any_size_takes_its_state_back():
+    class Grows:
+        def __init__(self, *values):
+            self.values = list(values)
+
+        def state_dict(self):
+            return {"values": torch.tensor(self.values)}
+
+        def load_state_dict(self, state):
+            self.values = state["values"].tolist()
+
+    first, again = Grows(1.5, 2.5), Grows()
+    tensor = torch.zeros(2)
+    restore({"a": again, "b": tensor}, flatten({"a": first, "b": torch.ones(2)}))
+    assert again.values == [1.5, 2.5]
+    assert tensor.tolist() == [1, 1]

@@ -12,8 +12,9 @@ import pytest
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.core.parsing import assignments, parse
-from obdistill.datasets import collect as module
-from obdistill.datasets.collect import Episode, Recorder, collect, command_line, dataset_id, spread
+from obdistill.datasets import sac
+from obdistill.datasets.collect import collect, command_line, dataset_id, spread
+from obdistill.datasets.recorder import Episode, Recorder
 from obdistill.datasets.settings import LEVELS, CollectSettings
 
 TINY = {
@@ -246,7 +247,7 @@ def test_settings_are_checked(changes, message):
 
 
 def test_bad_environment_or_folder_fails_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(module.SAC, "learn", lambda *_, **__: pytest.fail("training began"))
+    monkeypatch.setattr(sac.SAC, "learn", lambda *_, **__: pytest.fail("training began"))
     with pytest.raises(UserError, match="env_id: 'Unheard-v0'"):
         collect(settings(env_id="Unheard-v0"), tmp_path, seed=0)
     (tmp_path / "file").touch()

@@ -11,8 +11,7 @@ from obdistill.core.errors import UserError
 from obdistill.datasets.transitions import write_dataset
 from obdistill.evaluations import command, cost
 from obdistill.policies.settings import BcSettings
-from obdistill.synsets.settings import DistillSettings
-from obdistill.synsets.stage import make_synset
+from obdistill.synsets.stage import make_selection
 
 SETTINGS = cost.CostSettings(
     whole_data=BcSettings(architecture="mlp_2", optimizer="adam", learning_rate=1e-3, steps=7, batch_size=16),
@@ -24,7 +23,7 @@ SETTINGS = cost.CostSettings(
 @pytest.fixture
 def inputs(tmp_path):
     dataset, _ = write_small_inputs(tmp_path)
-    make_synset(dataset, None, "random", 8, 4, DistillSettings(), tmp_path / "synset.npz")
+    make_selection(dataset, None, "random", 8, 4, tmp_path / "synset.npz")
     return dataset, tmp_path / "synset.npz"
 
 

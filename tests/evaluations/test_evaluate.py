@@ -26,8 +26,7 @@ from obdistill.policies.bc import train
 from obdistill.policies.network import orthogonal_policies
 from obdistill.policies.settings import BcSettings
 from obdistill.policies.trained import TrainedPolicies
-from obdistill.synsets.settings import DistillSettings
-from obdistill.synsets.stage import make_synset
+from obdistill.synsets.stage import make_selection
 from obdistill.synsets.synset import write_synset
 
 gains = Gains()
@@ -144,7 +143,7 @@ def test_recording_keeps_every_step_of_every_episode():
 def test_evaluation_writes_one_row_per_episode_and_the_same_bytes(tmp_path):
     dataset, _ = write_small_inputs(tmp_path)
     settings = EvaluateSettings(bc=BcSettings(architecture="mlp_2", steps=5), policies=2, episodes=3)
-    make_synset(dataset, None, "random", 8, 4, DistillSettings(), tmp_path / "synset.npz")
+    make_selection(dataset, None, "random", 8, 4, tmp_path / "synset.npz")
     for name in ("a.csv", "b.csv"):
         evaluate(tmp_path / "synset.npz", "standard", 7, settings, tmp_path / name)
     assert artifacts.sha256(tmp_path / "a.csv") == artifacts.sha256(tmp_path / "b.csv")

@@ -49,7 +49,10 @@ def test_what_is_written_is_read(tmp_path):
         (lambda f: f.assign(score=["1", "1", "high", "1"]), r"returns\.csv: row 3: score is high; a finite number"),
         (lambda f: f.assign(step=[1, 1, 1, 1.5]), r"returns\.csv: row 4: step is 1\.5; an integer is needed$"),
         (lambda f: f.assign(variant=float("nan")), r"returns\.csv: row 1: variant is nan; text is needed$"),
-        (lambda f: f.assign(method="magic"), r"returns\.csv: method: 'magic' is unknown; allowed: random, dbc"),
+        (
+            lambda f: f.assign(method="magic"),
+            r"returns\.csv: method: 'magic' is unknown; allowed: random, random_relabeled, ",
+        ),
         (lambda f: f.assign(method="pbc_paper"), r"returns\.csv: method: 'pbc_paper' is unknown; allowed: random, "),
         (
             lambda f: f.assign(task=["a", "a", "b", "b"]),

@@ -18,6 +18,7 @@ from obdistill.paper.tables.make import TABLES
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.settings import ArchitectureName
 from obdistill.synsets.objectives import TARGETS_OF
+from obdistill.synsets.selection import ROWS_OF
 
 HEAVY = ("torch", "matplotlib", "minari", "mujoco", "gymnasium", "stable_baselines3", "h5py", "pandas", "scipy")
 
@@ -34,9 +35,10 @@ def tags(model, key):
         (get_args(TableName), TABLES),
         (get_args(FigureName), FIGURES),
         (methods.OBJECTIVES, TARGETS_OF),
+        (methods.SELECTIONS, ROWS_OF),
         (tags(NearExpertSettings, "algorithm"), [*LEARNERS, "import"]),
     ],
-    ids=["architectures", "tables", "figures", "objectives", "algorithms"],
+    ids=["architectures", "tables", "figures", "objectives", "selections", "algorithms"],
 )
 def test_what_is_declared_is_implemented(declared, implemented):
     assert list(declared) == list(implemented)

@@ -38,6 +38,8 @@ COMMANDS = {
     "import": "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=import "
     "--set checkpoint=checkpoint.npz",
     EXPERT: "evaluate-near-expert --near-expert near_expert.safetensors --out new/returns.csv",
+    "select": "select --dataset dataset.npz --method k_center --near-expert near_expert.safetensors --size 8 "
+    "--out new/synset.npz",
     "distill": "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective av_pbc --size 8 "
     "--set steps=2 --set snapshot_every=1 --set inner.steps=2 "
     "--out new/synset.npz",

@@ -13,6 +13,7 @@ from obdistill.core.errors import UserError
 
 BESIDE: dict[str, list[str]] = {
     "collect": [],
+    "select": ["synset.json", "metrics.csv", "metrics.json"],
     "distill": ["synset.json", "metrics.csv", "metrics.json"],
     "summary": ["{stem}.json", "metrics.json", "findings.json"],
     "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],

@@ -12,6 +12,7 @@ from helpers.distillation import small_settings
 from helpers.small import make_small_dataset, make_small_near_expert, write_small_inputs
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
+from obdistill.core.methods import METHODS, OBJECTIVES
 from obdistill.core.units import Normalizer, Task
 from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import read_near_expert, write_near_expert
@@ -20,7 +21,7 @@ from obdistill.near_experts.stage import train_near_expert
 from obdistill.policies.precision import resolve
 from obdistill.synsets.distillation import distill
 from obdistill.synsets.selection import random_rows
-from obdistill.synsets.stage import make_synset
+from obdistill.synsets.stage import make_selection, make_synset
 from obdistill.synsets.synset import read_pairs, write_synset
 
 
@@ -34,29 +35,26 @@ def inputs(tmp_path_factory):
     return write_small_inputs(tmp_path_factory.mktemp("inputs"))
 
 
-@pytest.mark.parametrize("objective", ["random", "dbc", "pbc", "av_pbc"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_gives_the_same_artifact(objective, inputs, tmp_path):
     dataset, near_expert = inputs
-    needs = near_expert if objective in ("pbc", "av_pbc") else None
+    needs = near_expert if METHODS[objective].needs_near_expert else None
     make_synset(dataset, needs, objective, 8, 3, small_settings(), tmp_path / "synset.npz")
     synset = read_pairs(tmp_path / "synset.npz")
-    assert synset.steps.tolist() == ([0] if objective == "random" else [2, 4, 6])
+    assert synset.steps.tolist() == [2, 4, 6]
     assert synset.observations.shape == (len(synset.steps), 8, 3)
     assert synset.actions.shape == (len(synset.steps), 8, 1)
     assert (synset.method, synset.seed, synset.task.env_id) == (objective, 3, "Pendulum-v1")
     metrics, _ = artifacts.read_table(tmp_path / "metrics.csv", "metrics")
-    assert metrics["step"].tolist() == ([] if objective == "random" else [1, 2, 3, 4, 5, 6])
+    assert metrics["step"].tolist() == [1, 2, 3, 4, 5, 6]
     made = artifacts.read_sidecar(tmp_path / "synset.npz")
-    assert made.get("precision") == (None if objective == "random" else resolve("auto", "cpu"))
+    assert made["precision"] == resolve("auto", "cpu")
     assert (made["device"], made["threads"]) == ("cpu", torch.get_num_threads())
-    weights = made.get("weights")
-    assert (
-        weights is None if objective == "random" else list(weights) == ["effective_sample_size", "max", "mean", "min"]
-    )
+    assert list(made["weights"]) == ["effective_sample_size", "max", "mean", "min"]
     assert not list(tmp_path.glob("*checkpoint*"))
 
 
-@pytest.mark.parametrize("objective", ["random", "av_pbc"])
+@pytest.mark.parametrize("objective", ["dbc", "av_pbc"])
 def test_in_memory_and_in_files_the_pairs_are_the_same(objective, inputs, tmp_path):
     make_synset(*inputs, objective, 8, 3, small_settings(steps=12), tmp_path / "synset.npz")
     seen = []
@@ -65,7 +63,7 @@ def test_in_memory_and_in_files_the_pairs_are_the_same(objective, inputs, tmp_pa
     write_synset(tmp_path / "memory.npz", synset)
     assert (tmp_path / "memory.npz").read_bytes() == (tmp_path / "synset.npz").read_bytes()
     metrics, _ = artifacts.read_table(tmp_path / "metrics.csv", "metrics")
-    assert [step for step, _ in seen] == ([] if objective == "random" else [10, 12])
+    assert [step for step, _ in seen] == [10, 12]
     assert [loss for _, loss in seen] == pytest.approx(metrics["loss"].to_numpy()[9::2], rel=1e-5)
 
 
@@ -81,7 +79,7 @@ def test_keys_are_laid_over_settings():
     ("changes", "line"),
     [
         ({"objective": "pbc"}, "near_expert: missing; objective pbc needs one"),
-        ({"objective": "bc_whole"}, "objective: 'bc_whole': not known; allowed: random, dbc, pbc, av_pbc"),
+        ({"objective": "random"}, "objective: 'random': not known; allowed: dbc, pbc, dw_pbc, av_pbc"),
         ({"size": 0}, "size: 0: a number >= 1 is needed"),
         ({"steps": 0}, "distill: steps: 0: should be greater than or equal to 1"),
     ],
@@ -105,7 +103,7 @@ def test_no_environment_is_needed():
 
 
 def test_random_selection_holds_real_pairs_without_repeats(inputs, tmp_path):
-    make_synset(inputs[0], None, "random", 60, 0, small_settings(), tmp_path / "synset.npz")
+    make_selection(inputs[0], None, "random", 60, 0, tmp_path / "synset.npz")
     synset, data = read_pairs(tmp_path / "synset.npz"), make_small_dataset().transitions
     found = np.concatenate([synset.observations[0], synset.actions[0]], 1)
     wanted = np.concatenate([data.observations, data.actions], 1)
@@ -126,7 +124,7 @@ def test_pairs_start_at_what_the_objective_wants_or_at_the_data(start, inputs, t
     dataset, near_expert = inputs
     settings = small_settings(steps=1, every=1, optimizer="sgd", learning_rate=1e-9).model_copy(update={"start": start})
     make_synset(dataset, near_expert, "pbc", 8, 3, settings, tmp_path / "synset.npz")
-    make_synset(dataset, None, "random", 8, 3, settings, tmp_path / "random.npz")
+    make_selection(dataset, None, "random", 8, 3, tmp_path / "random.npz")
     synset, random = read_pairs(tmp_path / "synset.npz"), read_pairs(tmp_path / "random.npz")
     assert np.allclose(synset.observations, random.observations, atol=1e-5)
     wanted = read_near_expert(near_expert).actions(random.observations[0])

@@ -53,6 +53,18 @@ def test_pbc_regresses_on_the_mean_action(dataset, expert):
     assert torch.equal(found.weights, torch.ones(60))
 
 
+def test_dw_pbc_weighs_rare_states_more(dataset, expert):
+    found = TARGETS_OF["dw_pbc"](dataset, expert, WeightSettings())
+    assert np.allclose(found.targets, expected(dataset, expert)[0], atol=1e-5)
+    states = dataset.transitions.observations.astype(float)
+    states = (states - states.mean(0)) / (states.std(0) + 1e-3)
+    distance = np.sort(np.linalg.norm(states[:, None] - states[None], axis=-1), axis=1)[:, 10]  # column 0 is itself
+    weights = np.clip(distance, *np.percentile(distance, [5, 95])) ** 0.3  # p = r^-3, to the power of -0.1
+    assert np.allclose(found.weights, weights / weights.mean(), rtol=1e-2), "percentiles of r and of log r differ"
+    assert found.weights.mean().item() == pytest.approx(1, abs=1e-6)
+    assert 30 < describe_weights(found.weights)["effective_sample_size"] < 60
+
+
 @pytest.mark.parametrize(("critic", "reduce"), [("first", lambda q: q[0]), ("min", np.min), ("mean", np.mean)])
 def test_av_pbc_weighs_as_the_paper(dataset, expert, critic, reduce):
     found = TARGETS_OF["av_pbc"](dataset, expert, WeightSettings(form="scaled", scale=0.02, critic=critic))

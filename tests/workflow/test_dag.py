@@ -229,11 +229,26 @@ def test_random_and_dbc_need_no_near_expert(tmp_path):
     }
 
 
+def test_a_selection_needs_the_near_expert_where_its_method_does(tmp_path):
+    methods = ["random", "random_relabeled", "top_return", "k_center", "dual_ranking"]
+    workflow = WorkflowCopy.make(tmp_path / "copy", changed("methods", methods))
+    write_inputs(workflow)
+    planned = workflow.planned("synsets")
+    assert planned.counts == {"collect": 1, "dataset": 2, "near_expert": 2, "select": 20}
+    commands = [line for line in planned.text.splitlines() if "obd select" in line]
+    needy = [line for line in commands if "--near-expert results/near_experts/" in line]
+    found = {line.partition("--method ")[2].split()[0] for line in needy}
+    assert found == {"random_relabeled", "k_center", "dual_ranking"}
+    assert (len(commands), len(needy)) == (20, 12)
+    workflow.write_config(changed("methods", ["random", "top_return"]))
+    assert "near_expert" not in workflow.planned("synsets").counts
+
+
 def test_only_distillations_and_near_experts_use_a_gpu(finished):
     devices = ["--forceall", "--set-resources", "distill:device=cuda", "near_expert:device=cuda"]
     commands = [line for line in finished.planned(*devices).text.splitlines() if "--device cuda" in line]
     assert len(commands) == ALL["distill"] + ALL["near_expert"]
-    assert not any("--objective random" in command for command in commands)
+    assert not any("obd select" in command for command in commands)
 
 
 def test_another_configfile_replaces_the_default(workflow):

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from obdistill.core import lock, provenance, sources
 from obdistill.core.errors import UserError
-from obdistill.core.methods import DEFAULT, OBJECTIVES
+from obdistill.core.methods import DEFAULT, OBJECTIVES, SELECTIONS
 from obdistill.experiment import stale
 from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.record import Record
-from obdistill.synsets.settings import RANDOM
 from snakemake.logging import logger
 
 # jobs call the `obd` of the environment that runs Snakemake, activated or not
@@ -53,6 +52,11 @@ def shown(jobs_by_rule):
 def growing(amount):
     """Ask for `amount` (MB, minutes) at the first attempt, twice as much at the second, and so on."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def near_expert_option(wildcards, input):
+    """Return the option that names the near-expert, if the method needs one."""
+    return input.near_expert and f"--near-expert {input.near_expert}"
 
 
 def filled(value, wildcards):

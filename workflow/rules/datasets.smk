@@ -15,6 +15,7 @@ rule collect:
     resources:
         mem_mb=growing(4000),
         runtime=growing(2 * DAY),
+        checkpoint_minutes=3,
     params:
         settings=experiment.collect_settings,
         seed=experiment.collect_seed,
@@ -22,7 +23,8 @@ rule collect:
         "Collect {wildcards.collection}"
     shell:
         "obd collect --out results/collections/{wildcards.collection} --seed {params.seed} "
-        "--settings {params.settings:q} --log {log:q} --threads {threads}"
+        "--settings {params.settings:q} --log {log:q} --threads {threads} "
+        "--checkpoint-minutes {resources.checkpoint_minutes}"
 
 
 rule dataset:

@@ -1,8 +1,12 @@
-# Synsets: selected at random, which takes no near-expert and no days, or distilled from a dataset by an objective.
+# Synsets: selected from a dataset's states, which takes no GPU and no days, or distilled by an objective.
 rule select:
     input:
         dataset=rules.dataset.output.dataset,
-        code=made_by("distill", "select"),
+        near_expert=branch(
+            experiment.needs_near_expert,
+            then=rules.near_expert.output.near_expert,
+        ),
+        code=made_by("select"),
     output:
         synset="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.npz",
         metadata="results/synsets/{task}/{method}/{variant}/size{size}/seed{seed}/synset.json",
@@ -13,7 +17,7 @@ rule select:
     benchmark:
         "timings/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.tsv"
     wildcard_constraints:
-        method=RANDOM,
+        method="|".join(SELECTIONS),
         variant=DEFAULT,
     conda:
         "../../environment.yml"
@@ -21,11 +25,13 @@ rule select:
     resources:
         mem_mb=growing(3000),
         runtime=growing(20 * MINUTE),
+    params:
+        near_expert=near_expert_option,
     message:
-        "Random synset of {wildcards.task}: {wildcards.size} pairs, seed {wildcards.seed}"
+        "Synset of {wildcards.task}: {wildcards.method}, {wildcards.size} pairs, seed {wildcards.seed}"
     shell:
-        "obd distill --dataset {input.dataset:q} --objective {wildcards.method} --variant {wildcards.variant} --size {wildcards.size} "
-        "--seed {wildcards.seed} --out {output.synset:q} --log {log:q} --threads {threads}"
+        "obd select --dataset {input.dataset:q} {params.near_expert} --method {wildcards.method} "
+        "--size {wildcards.size} --seed {wildcards.seed} --out {output.synset:q} --log {log:q} --threads {threads}"
 
 
 rule distill:
@@ -58,7 +64,7 @@ rule distill:
         checkpoint_minutes=3,
     params:
         settings=experiment.distill_settings,
-        near_expert=lambda wildcards, input: input.near_expert and f"--near-expert {input.near_expert}",
+        near_expert=near_expert_option,
     message:
         "Synset of {wildcards.task}: {wildcards.method} ({wildcards.variant}), {wildcards.size} pairs, seed {wildcards.seed}"
     shell:

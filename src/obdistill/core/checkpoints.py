@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import safetensors.numpy
@@ -20,7 +20,19 @@ from obdistill.core.atomic import write_atomically
 from obdistill.core.errors import UserError
 from obdistill.core.termination import deferred, end
 
-Part = Tensor | nn.Module | Optimizer | torch.Generator
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What gives its state as tensors by name, and takes it back."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Return the state."""
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> object:
+        """Take the state back; it may be larger or smaller than the present one."""
+
+
+Part = Tensor | nn.Module | Optimizer | torch.Generator | Stateful
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +42,7 @@ class Resumable(Protocol):
     step: int
 
     def parts(self) -> Mapping[str, Part]:
-        """Return tensors, networks, optimizers and generators by name; they are read and overwritten in place."""
+        """Return tensors, networks, optimizers, generators and others by name; they are overwritten in place."""
 
 
 def flatten(parts: Mapping[str, Part]) -> dict[str, Tensor]:
@@ -40,16 +52,17 @@ def flatten(parts: Mapping[str, Part]) -> dict[str, Tensor]:
     """
     tensors: dict[str, Tensor] = {}
     for name, part in parts.items():
+        state: Mapping[str, Any]
         match part:
-            case nn.Module():
-                state = part.state_dict()
             case Optimizer():
                 of_parameters = part.state_dict()["state"].items()
                 state = {f"{index}.{key}": value for index, values in of_parameters for key, value in values.items()}
             case torch.Generator():
                 state = {"state": part.get_state()}
-            case _:
+            case Tensor():
                 state = {"value": part.detach()}
+            case _:
+                state = part.state_dict()
         tensors |= {f"{name}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
     return tensors
 
@@ -59,8 +72,6 @@ def restore(parts: Mapping[str, Part], tensors: Mapping[str, Tensor]) -> None:
     for name, part in parts.items():
         state = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
         match part:
-            case nn.Module():
-                part.load_state_dict(state)
             case Optimizer():
                 of_parameters: dict[int, dict[str, Tensor]] = {}
                 for key, value in state.items():
@@ -69,8 +80,10 @@ def restore(parts: Mapping[str, Part], tensors: Mapping[str, Tensor]) -> None:
                 part.load_state_dict({**part.state_dict(), "state": of_parameters})
             case torch.Generator():
                 part.set_state(state["state"])
-            case _:
+            case Tensor():
                 part.detach().copy_(state["value"])
+            case _:
+                part.load_state_dict(state)
 
 
 def differences(first: Any, second: Any, where: str = "") -> list[str]:

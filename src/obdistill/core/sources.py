@@ -42,6 +42,7 @@ STARTS = {
     "dataset": ["obdistill.datasets.stage"],
     "near-expert": ["obdistill.near_experts.stage"],
     "evaluate-near-expert": ["obdistill.evaluations.near_expert"],
+    "select": ["obdistill.synsets.stage"],
     "distill": ["obdistill.synsets.stage"],
     "evaluate": ["obdistill.evaluations.stage"],
     "train": ["obdistill.evaluations.train"],

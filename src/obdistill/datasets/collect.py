@@ -15,14 +15,12 @@ level                     what is recorded
 Rollouts sample from the stochastic policy, as in D4RL.
 """
 
-import copy
 import json
 import logging
 import re
 import shlex
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,168 +29,23 @@ import h5py
 import minari
 import numpy as np
 import torch
-from minari.data_collector import EpisodeBuffer
-from stable_baselines3 import SAC
-from stable_baselines3.common.callbacks import BaseCallback
 
-from obdistill.core import artifacts, atomic, environments, logs, provenance
+from obdistill.core import artifacts, atomic, environments, logs, provenance, sources
+from obdistill.core.checkpoints import Checkpoint
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import child_seed
 from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE
 from obdistill.datasets.minari import new_dataset
+from obdistill.datasets.recorder import Episode, make_recorder
+from obdistill.datasets.sac import train
 from obdistill.datasets.settings import CollectSettings
 from obdistill.datasets.source import COLLECTION_FILE
 
-RECENT_EPISODES = 10
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Episode:
-    """One recorded episode of T steps.
-
-    Attributes
-    ----------
-    seed : int
-        Seed of the environment's reset.
-    observations : ndarray of shape (T + 1, state_dim), float32
-    actions : ndarray of shape (T, action_dim), float32
-    rewards : ndarray of shape (T,), float64
-    terminated : bool
-        Whether it ended in a terminal state.
-    """
-
-    seed: int
-    observations: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    terminated: bool
-
-    def __len__(self) -> int:
-        return len(self.rewards)
-
-    def buffer(self, index: int) -> EpisodeBuffer:
-        """Return the episode in Minari's form; an end that is no terminal state is a truncation."""
-        last = np.arange(1, len(self) + 1) == len(self)
-        return EpisodeBuffer(
-            id=index,
-            seed=self.seed,
-            observations=self.observations,
-            actions=self.actions,
-            rewards=self.rewards.astype(np.float32),
-            terminations=last & self.terminated,
-            truncations=last & (not self.terminated),
-        )
-
-
-class Recorder(gymnasium.Wrapper[np.ndarray, np.ndarray, np.ndarray, np.ndarray]):
-    """Keeps every episode, and seeds each one explicitly from `seed` and its index.
-
-    Parameters
-    ----------
-    env : Env
-        With float32 states.
-    seed : int
-        Root of the episodes' seeds.
-    steps : int
-        Steps that will be taken at most.
-    """
-
-    def __init__(self, env: "gymnasium.Env[np.ndarray, np.ndarray]", seed: int, steps: int) -> None:
-        super().__init__(env)
-        state_dim, action_dim = (space.shape[0] for space in (env.observation_space, env.action_space))  # type: ignore[index]
-        self._seed = seed
-        # Room for every row at once (pages that are not used cost nothing): small arrays kept one by one, between the
-        # large ones that training allocates and frees, would fragment the heap by 0.1 MB per step.
-        self._observations = np.empty((2 * steps + 1, state_dim), np.float32)  # a step adds one row, a reset another
-        self._actions = np.empty((steps, action_dim), np.float32)
-        self._rewards = np.empty(steps, np.float64)
-        self._steps = 0
-        self._starts: list[int] = []  # step at which each episode begins; its states begin `index` rows later
-        self._terminated: list[bool] = []
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin the next episode; the caller's seed is ignored, so that seeds do not depend on the caller."""
-        if not self._starts or self._starts[-1] < self._steps:  # else the last episode has no step: begin it again
-            self._starts.append(self._steps)
-            self._terminated.append(False)
-        index = len(self._starts) - 1
-        observation, info = self.env.reset(seed=child_seed(self._seed, index), options=options)
-        self._observations[self._steps + index] = observation
-        return observation, info
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Step and record."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._actions[self._steps] = action
-        self._rewards[self._steps] = reward
-        self._steps += 1
-        self._observations[self._steps + len(self._starts) - 1] = observation
-        self._terminated[-1] = bool(terminated)
-        return observation, float(reward), terminated, truncated, info
-
-    def episodes(self) -> list[Episode]:
-        """Return the episodes that have a step, the running one included as far as it has come."""
-        ends = [*self._starts[1:], self._steps]
-        return [
-            Episode(
-                child_seed(self._seed, index),
-                self._observations[start + index : end + index + 1],
-                self._actions[start:end],
-                self._rewards[start:end],
-                self._terminated[index],
-            )
-            for index, (start, end) in enumerate(zip(self._starts, ends, strict=True))
-            if start < end
-        ]
-
-
-class _Training(BaseCallback):
-    """Shows progress and says when the medium policy has been reached."""
-
-    def __init__(self, settings: CollectSettings, recorder: Recorder, total: int) -> None:
-        super().__init__()
-        self.medium: Any = None
-        self.medium_episodes: list[Episode] = []
-        self._settings = settings
-        self._recorder = recorder
-        self._meter = logs.progress(total, "training SAC")
-        self._returns: list[float] = []
-
-    def _on_step(self) -> bool:
-        self._meter.update()
-        ended = self.locals["infos"][0].get("episode")  # Stable-Baselines3's statistics of a finished episode
-        if ended is not None:
-            self._returns.append(ended["r"])
-            if len(self._returns) % RECENT_EPISODES == 0:
-                self._meter.set_postfix_str(f"mean return {self._recent_return():.0f}", refresh=False)
-                log.info("episode %d: mean return of the last 10: %.1f", len(self._returns), self._recent_return())
-        if self.medium is None and self._is_medium():
-            self.medium = copy.deepcopy(self.model.policy)
-            self.medium_episodes = self._recorder.episodes()
-            log.info("medium policy taken at step %d", self.num_timesteps)
-        return self.medium is None or self._settings.needs_expert
-
-    def _on_training_end(self) -> None:
-        self._meter.close()
-
-    def _recent_return(self) -> float:
-        return float(np.mean(self._returns[-RECENT_EPISODES:]))
-
-    def _is_medium(self) -> bool:
-        if self.num_timesteps >= self._settings.medium_steps:
-            return True
-        reference = self._settings.returns_for_scores
-        if self._settings.medium_score is None or reference is None or len(self._returns) < RECENT_EPISODES:
-            return False
-        random, expert = reference
-        return 100 * (self._recent_return() - random) / (expert - random) >= self._settings.medium_score
-
-
-def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
-    """Train, record and write the wanted levels.
+def collect(settings: CollectSettings, out: Path, seed: int, checkpoint_minutes: float = 3.0) -> dict[str, Any]:
+    """Train, record and write the wanted levels; a training that was killed goes on from its last checkpoint.
 
     Parameters
     ----------
@@ -203,6 +56,8 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         there already is replaced.
     seed : int
         Root seed, >= 0. Networks, training environment and each level's rollouts have seeds of their own.
+    checkpoint_minutes : float
+        Minutes between two checkpoints of the training, at the end of an episode.
 
     Returns
     -------
@@ -224,7 +79,10 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
             f"below the {longest} steps of one episode of {settings.env_id}"
         )
     atomic.write_json(out / COLLECTION_FILE, {"kind": "unfinished collection"})  # fails now rather than after training
-    policies, replay = _train(settings, seed)
+    identity = {"settings": settings.model_dump(mode="json"), "seed": seed, "threads": torch.get_num_threads()}
+    identity |= {"versions": artifacts.versions(), "sources": sources.digest("collect")}
+    checkpoint = Checkpoint(out / COLLECTION_FILE, identity, checkpoint_minutes)
+    policies, replay = train(settings, seed, checkpoint)
     sets: dict[str, list[Episode]] = {}
     for level, policy in policies.items():
         if level in settings.levels or ("medium_expert" in settings.levels and level != "random"):
@@ -244,6 +102,7 @@ def collect(settings: CollectSettings, out: Path, seed: int) -> dict[str, Any]:
         **provenance.facts(),
     }
     atomic.write_json(out / COLLECTION_FILE, collection)
+    checkpoint.remove()
     return collection
 
 
@@ -280,43 +139,9 @@ def spread(episodes: Sequence[Episode], limit: int | None) -> list[Episode]:
     return kept
 
 
-def _recorder(settings: CollectSettings, seed: int, steps: int) -> Recorder:
-    # float32 states: half the file, and what every policy here computes with
-    return Recorder(gymnasium.wrappers.DtypeObservation(environments.make(settings.env_id), np.float32), seed, steps)
-
-
-def _train(settings: CollectSettings, seed: int) -> tuple[dict[str, Any], list[Episode]]:
-    """Return the policies by level, and the training episodes up to the medium policy."""
-    steps = settings.expert_steps if settings.needs_expert else settings.medium_steps
-    recorder = _recorder(settings, child_seed(seed, "training_environment"), steps)
-    model = SAC(
-        "MlpPolicy",
-        recorder,
-        learning_rate=settings.learning_rate,
-        buffer_size=steps,
-        learning_starts=settings.random_steps,
-        batch_size=settings.batch_size,
-        gamma=settings.discount,
-        policy_kwargs={"net_arch": list(settings.hidden_widths)},
-        # Stable-Baselines3 seeds the global generators; it takes 32 bits
-        seed=child_seed(seed, "sac") % 2**32,
-        device="cpu",
-    )
-    policies = {"random": copy.deepcopy(model.policy)}
-    if set(settings.levels) == {"random"}:
-        return policies, []
-    training = _Training(settings, recorder, steps)
-    model.learn(steps, callback=training)
-    policies["medium"] = training.medium
-    if settings.needs_expert:
-        policies["expert"] = model.policy
-    recorder.close()
-    return policies, training.medium_episodes
-
-
 def _rollouts(settings: CollectSettings, policy: Any, seed: int, level: str) -> list[Episode]:
     """Roll the stochastic policy out for exactly the wanted number of transitions; the last episode may be cut."""
-    recorder = _recorder(settings, child_seed(seed, "environment"), settings.transitions)
+    recorder = make_recorder(settings, child_seed(seed, "environment"), settings.transitions)
     with (
         logs.progress(settings.transitions, f"recording {level}", "transition") as meter,
         torch.random.fork_rng(devices=[]),
@@ -339,7 +164,7 @@ def _write(settings: CollectSettings, out: Path, level: str, episodes: list[Epis
     name = dataset_id(settings.env_id, level)
     returns = _returns(episodes)
     reference = settings.returns_for_scores
-    env = _recorder(settings, 0, 0)
+    env = make_recorder(settings, 0, 0)
     with new_dataset(out, name) as folder:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # no e-mail address and no permanent link are given

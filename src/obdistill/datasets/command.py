@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from obdistill.core.command import FOLDER, out_option, stage
+from obdistill.core.command import FOLDER, checkpoint_option, out_option, stage
 from obdistill.datasets.settings import CollectSettings, DatasetSettings
 
 
@@ -24,8 +24,9 @@ def dataset(task: str, out: Path, collection_folder: Path | None, settings: Data
 @stage("collect", CollectSettings)
 @click.option("--out", type=FOLDER, required=True, help="Minari root to write into.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Root seed.")
-def collect(out: Path, seed: int, settings: CollectSettings) -> None:
+@checkpoint_option
+def collect(out: Path, seed: int, settings: CollectSettings, checkpoint_minutes: float) -> None:
     """Train SAC and record D4RL-style datasets in Minari's form."""
     from obdistill.datasets.collect import collect
 
-    collect(settings, out, seed)
+    collect(settings, out, seed, checkpoint_minutes)

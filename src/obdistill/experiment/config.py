@@ -12,7 +12,7 @@ from obdistill.evaluations.settings import EvaluateSettings
 from obdistill.experiment.checks import misfits
 from obdistill.experiment.settings import STANDARD, ExperimentSettings
 from obdistill.paper.settings import FigureSettings, TableSettings
-from obdistill.synsets.settings import RANDOM, DistillSettings
+from obdistill.synsets.settings import DistillSettings
 
 S = TypeVar("S", bound=Settings)
 Layer = tuple[Keys, Mapping[str, Any]]  # where in the configuration, and the keys that differ
@@ -65,7 +65,7 @@ class Config(ExperimentSettings):
 
     def synset_seeds(self, method: str) -> tuple[int, ...]:
         """Return the seeds of a method."""
-        return self.random_seeds if method == RANDOM and self.random_seeds is not None else self.seeds
+        return self.random_seeds if method == "random" and self.random_seeds is not None else self.seeds
 
     # ---- the settings of jobs ----
 

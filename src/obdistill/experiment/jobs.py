@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from obdistill.core.methods import DEFAULT, METHODS
+from obdistill.core.methods import DEFAULT, METHODS, OBJECTIVES, SELECTIONS
 from obdistill.core.parsing import Problem, Refused, load_yaml, merge, read_yaml
 from obdistill.datasets.settings import CollectedSettings, DatasetSettings, MinariSettings
 from obdistill.evaluations.settings import CostSettings
@@ -23,7 +23,6 @@ from obdistill.experiment.config import Config
 from obdistill.experiment.settings import STANDARD
 from obdistill.near_experts.settings import NearExpertSettings
 from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS, Selection
-from obdistill.synsets.settings import RANDOM
 
 Job = dict[str, str | int]
 DRAWING = {"columns", "dpi"}  # settings of figures that change no number
@@ -98,7 +97,7 @@ class Experiment:
         return [{"task": name} for name, task in self.config.tasks.items() if task.near_expert is not None]
 
     def synsets(self) -> list[Job]:
-        """Return the jobs that make synsets: distillations and random selections."""
+        """Return the jobs that make synsets: distillations and selections."""
         return [
             {"task": task, "method": method, "variant": variant, "size": size, "seed": seed}
             for task in self.config.tasks
@@ -231,8 +230,8 @@ class Experiment:
             "dataset": len(self.tasks()),
             "near_expert": len(self.near_experts()),
             "evaluate_near_expert": len(self.near_experts()),
-            "select": sum(job["method"] == RANDOM for job in self.synsets()),
-            "distill": sum(job["method"] != RANDOM for job in self.synsets()),
+            "select": sum(job["method"] in SELECTIONS for job in self.synsets()),
+            "distill": sum(job["method"] in OBJECTIVES for job in self.synsets()),
             "evaluate": len(self.evaluations()),
             "evaluate_whole_data": len(self.whole_data()),
             "cost": len(self.costs()),

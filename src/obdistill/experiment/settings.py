@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from obdistill.core.methods import METHODS, OBJECTIVES, SYNSET_METHODS
+from obdistill.core.methods import METHODS, OBJECTIVES, PAPER_METHODS, SYNSET_METHODS
 from obdistill.core.settings import NAME, ChangesOf, OneOf, Settings
 from obdistill.datasets.settings import CollectSettings, DatasetSettings
 from obdistill.evaluations.settings import EvaluateSettings, NearExpertEvaluationSettings
@@ -99,7 +99,11 @@ class VariantSettings(Settings):
 
     renamed: ClassVar = {"objectives": "methods"} | {name: f"distill.{name}" for name in DistillSettings.model_fields}
 
-    methods: tuple[Objective, ...] = Field(OBJECTIVES, min_length=1, description="methods that have this variant")
+    methods: tuple[Objective, ...] = Field(
+        tuple(name for name in PAPER_METHODS if name in OBJECTIVES),
+        min_length=1,
+        description="methods that have this variant",
+    )
     distill: DistillChanges = Field(min_length=1, description="keys of distill that differ")
 
 
@@ -136,7 +140,7 @@ class ExperimentSettings(Settings):
         {}, description="name -> datasets to collect; tasks take their data from it with source: collect"
     )
     methods: tuple[Method, ...] = Field(
-        SYNSET_METHODS, min_length=1, description="ways to make a synset, the rows of Table 1"
+        PAPER_METHODS, min_length=1, description="ways to make a synset, the rows of Table 1"
     )
     variants: dict[Name, VariantSettings] = Field(
         {}, description="name -> other settings of distill for some methods, compared with distill itself"

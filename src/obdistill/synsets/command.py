@@ -1,26 +1,44 @@
-"""The command ``obd distill``."""
+"""The commands ``obd select`` and ``obd distill``."""
 
 from pathlib import Path
 
 import click
 
 from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
-from obdistill.core.methods import DEFAULT, OBJECTIVES
-from obdistill.synsets.settings import RANDOM, DistillSettings
+from obdistill.core.methods import DEFAULT, OBJECTIVES, SELECTIONS
+from obdistill.synsets.settings import DistillSettings
+
+dataset_option = click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
+size_option = click.option(
+    "--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs."
+)
+synset_option = out_option(".npz", "Synset to write (.npz).")
+
+
+@stage("select")
+@dataset_option
+@click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors), for the methods that need one.")
+@click.option("--method", type=click.Choice(SELECTIONS), required=True, help="Way to select.")
+@size_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the selection.")
+@synset_option
+def select(dataset: Path, near_expert: Path | None, method: str, size: int, seed: int, out: Path) -> None:
+    """Select a synset from the states of a dataset, by a method without an outer loop."""
+    from obdistill.synsets.stage import make_selection
+
+    make_selection(dataset, near_expert, method, size, seed, out)
 
 
 @stage("distill", DistillSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
-@click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors); pbc and av_pbc need it.")
-@click.option(
-    "--objective", type=click.Choice([RANDOM, *OBJECTIVES]), required=True, help="Outer objective, or random."
-)
+@dataset_option
+@click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors); all but dbc need it.")
+@click.option("--objective", type=click.Choice(OBJECTIVES), required=True, help="Outer objective.")
 @click.option("--variant", default=DEFAULT, show_default=True, help="Name of these settings, for tables.")
-@click.option("--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs.")
+@size_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
 @device_option
 @checkpoint_option
-@out_option(".npz", "Synset to write (.npz).")
+@synset_option
 def distill(
     settings: DistillSettings,
     dataset: Path,
@@ -33,7 +51,7 @@ def distill(
     checkpoint_minutes: float,
     out: Path,
 ) -> None:
-    """Distill a dataset into a synset by one objective, or select a random synset."""
+    """Distill a dataset into a synset by one objective."""
     from obdistill.synsets.stage import make_synset
 
     make_synset(dataset, near_expert, objective, size, seed, settings, out, device, checkpoint_minutes, variant)

@@ -1,4 +1,4 @@
-"""A distillation in memory: a dataset becomes a synset, by an outer loop or, for the baseline, by selection alone."""
+"""A distillation in memory: a dataset becomes a synset by an outer loop."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from obdistill.near_experts.near_expert import NearExpert
 from obdistill.synsets.objectives import TARGETS_OF, describe_weights
 from obdistill.synsets.outer_loop import METRICS, OuterLoop, OuterProblem, Progress, run
 from obdistill.synsets.selection import random_rows
-from obdistill.synsets.settings import RANDOM, DistillSettings
+from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.synset import Synset
 
 
@@ -23,10 +23,10 @@ class Distillation:
 
     Attributes
     ----------
-    loop : OuterLoop or None
-        The outer loop; None for a random selection, which makes no step.
+    loop : OuterLoop
+        The outer loop.
     facts : dict
-        Plain data for the synset's metadata: ``weights`` and ``precision``; empty for a random selection.
+        Plain data for the synset's metadata: ``weights`` and ``precision``.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Distillation:
         device: str = "cpu",
         variant: str = DEFAULT,
     ) -> None:
-        if objective not in (RANDOM, *OBJECTIVES):
-            raise UserError(f"objective: {objective!r}: not known; allowed: {', '.join((RANDOM, *OBJECTIVES))}")
+        if objective not in OBJECTIVES:
+            raise UserError(f"objective: {objective!r}: not known; allowed: {', '.join(OBJECTIVES)}")
         if METHODS[objective].needs_near_expert:
             if near_expert is None:
                 raise UserError(f"near_expert: missing; objective {objective} needs one")
@@ -51,39 +51,32 @@ class Distillation:
         self._seconds_per_step: float | None = None
         states = dataset.normalizer.states(dataset.transitions.observations)  # (n, S)
         rows = random_rows(dataset, size, seed)
-        actions = dataset.normalizer.actions(dataset.transitions.actions[rows.numpy()])
-        self._start = states[rows], actions  # (size, S), (size, A)
-        self.loop: OuterLoop | None = None
-        self.facts: dict[str, Any] = {}
-        if objective != RANDOM:
-            regression = TARGETS_OF[objective](dataset, near_expert, settings.weighting)
-            pairs = (states[rows], regression.targets[rows]) if settings.start == "targets" else self._start
-            self.loop = OuterLoop(settings, OuterProblem(states.to(device), regression.to(device)), pairs, seed)
-            self.facts = {
-                "weights": describe_weights(regression.weights),
-                "precision": self.loop.gradient.precision,
-            }
+        regression = TARGETS_OF[objective](dataset, near_expert, settings.weighting)
+        if settings.start == "targets":
+            actions = regression.targets[rows]
+        else:
+            actions = dataset.normalizer.actions(dataset.transitions.actions[rows.numpy()])
+        problem = OuterProblem(states.to(device), regression.to(device))
+        self.loop = OuterLoop(settings, problem, (states[rows], actions), seed)
+        self.facts: dict[str, Any] = {
+            "weights": describe_weights(regression.weights),
+            "precision": self.loop.gradient.precision,
+        }
 
     def run(self, checkpoint: Checkpoint | None = None, progress: Progress | None = None) -> None:
         """Make all outer steps, from a checkpoint on if there is one."""
-        if self.loop is not None:
-            self._seconds_per_step = run(self.loop, checkpoint, progress)
+        self._seconds_per_step = run(self.loop, checkpoint, progress)
 
     def metrics(self) -> pd.DataFrame:
         """Return one row for each outer step made, with the columns `METRICS`."""
-        if self.loop is None:
-            return pd.DataFrame(columns=METRICS)
         return pd.DataFrame(self.loop.metrics.cpu().numpy(), columns=METRICS).astype({"step": int})
 
     def synset(self) -> Synset:
         """Return the snapshots in the environment's units."""
-        steps, snapshots = [0], (self._start[0][None], self._start[1][None])
-        if self.loop is not None:
-            steps = self._settings.snapshot_steps()
-            snapshots = self.loop.snapshot_states, self.loop.snapshot_actions
+        steps = np.array(self._settings.snapshot_steps(), np.int64)
         normalizer = self._dataset.normalizer
-        raw = normalizer.raw_states(snapshots[0]), normalizer.raw_actions(snapshots[1])
-        return Synset(*self._identity, np.array(steps, np.int64), *raw, normalizer, self._seconds_per_step)
+        raw = normalizer.raw_states(self.loop.snapshot_states), normalizer.raw_actions(self.loop.snapshot_actions)
+        return Synset(*self._identity, steps, *raw, normalizer, self._seconds_per_step)
 
 
 def distill(
@@ -106,9 +99,9 @@ def distill(
     dataset : Dataset
         What to distill.
     near_expert : NearExpert, optional
-        Of the same task; ``pbc`` and ``av_pbc`` need one.
-    objective : {"av_pbc", "pbc", "dbc", "random"}
-        Outer objective; ``random`` selects real pairs and makes no outer step.
+        Of the same task; all objectives but ``dbc`` need one.
+    objective : {"av_pbc", "dw_pbc", "pbc", "dbc"}
+        Outer objective.
     size : int
         Number of pairs, at most that of the dataset's transitions.
     seed : int

@@ -16,6 +16,7 @@ from torch import Tensor
 from obdistill.core.errors import UserError
 from obdistill.datasets.transitions import Dataset
 from obdistill.near_experts.near_expert import NearExpert
+from obdistill.synsets.density import rarity_weights
 from obdistill.synsets.settings import WeightSettings
 
 FEW = 0.05  # share of the states: with a smaller effective sample size hardly any of them count
@@ -53,6 +54,17 @@ def policy_actions(dataset: Dataset, near_expert: NearExpert | None, weighting: 
     assert near_expert is not None
     targets = near_expert.actions(dataset.transitions.observations)
     return RegressionTargets(targets, torch.ones(len(targets)))
+
+
+def rarity_weighted_policy_actions(
+    dataset: Dataset, near_expert: NearExpert | None, weighting: WeightSettings
+) -> RegressionTargets:
+    """DW-PBC: the near-expert's actions, weighted by the states' rarity.
+
+    After SDW (https://arxiv.org/abs/2512.06692), whose exact formula is not public: the weights are ours.
+    """
+    targets = policy_actions(dataset, near_expert, weighting).targets
+    return RegressionTargets(targets, rarity_weights(dataset))
 
 
 def value_weighted_policy_actions(
@@ -140,5 +152,6 @@ def describe_weights(weights: Tensor) -> dict[str, float]:
 TARGETS_OF: dict[str, Callable[[Dataset, NearExpert | None, WeightSettings], RegressionTargets]] = {
     "dbc": data_actions,
     "pbc": policy_actions,
+    "dw_pbc": rarity_weighted_policy_actions,
     "av_pbc": value_weighted_policy_actions,
 }

@@ -7,8 +7,6 @@ from pydantic import Field, model_validator
 from obdistill.core.settings import Settings
 from obdistill.policies.settings import ArchitectureName, Precision
 
-RANDOM = "random"  # the baseline's name among the objectives
-
 
 class InnerSettings(Settings):
     """The inner loop: behavior cloning of a fresh policy on the synset."""

@@ -16,7 +16,8 @@ class Style:
     Attributes
     ----------
     color : str
-        Color of the Okabe-Ito palette (distinct under the common color-vision deficiencies), or gray for baselines.
+        Color of the Okabe-Ito palette (distinct under the common color-vision deficiencies), or a gray for baselines
+        and selections.
     marker : str
         Matplotlib marker of a learning curve: a second cue beside the color. Empty for reference lines.
     line : str or tuple
@@ -34,13 +35,18 @@ class Style:
 
 STYLES = {
     "random": Style("#767676", line=(0, (1, 1.2))),
+    "random_relabeled": Style("#AEA296", line=(0, (3, 1.2))),
+    "top_return": Style("#5A4E5A", line=(0, (2, 1, 1, 1))),
+    "k_center": Style("#364236", line=(0, (5, 1, 1, 1, 1, 1))),
+    "dual_ranking": Style("#BABABA", line=(0, (7, 1.5))),
     "dbc": Style("#E69F00", "s"),
     "pbc": Style("#0072B2", "^"),
+    "dw_pbc": Style("#7A0000", "P"),
     "av_pbc": Style("#D55E00", "o"),
     "bc_whole": Style("#009E73", line=(0, (4, 1.5))),
     "near_expert": Style("#000000", line=(0, (6, 1.5, 1.2, 1.5))),
 }
-SPARE = (Style("#56B4E9", "D"), Style("#CC79A7", "v"), Style("#7A0000", "P"))  # of methods without an entry above
+SPARE = (Style("#56B4E9", "D"), Style("#CC79A7", "v"))  # of methods without an entry above
 VARIANT_LINE: Line = (0, (3, 1.2))
 VARIANT_STYLES: list[dict[str, Any]] = [  # of variants compared within a method: the default, then by name
     {"linestyle": "-", "marker": "o"},

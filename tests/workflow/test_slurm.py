@@ -27,12 +27,12 @@ SMALL = {
     "cost_repeats": None,  # seconds differ from run to run
     "distill": {"steps": 400, "snapshot_every": 200, "inner": {"steps": 30}, "outer": {"batch_size": 64}},
     "evaluate": {"policies": 2, "episodes": 1},
-    "card": {"episodes": 10},
+    "near_expert_evaluation": {"episodes": 10},
     "report": {"tables": ["table_1"], "figures": ["figure_1"]},
 }
 # Slurm jobs by the rule or the group they are for; the distillation that is canceled is submitted twice
-SUBMITTED = {"dataset": 1, "near_expert": 1, "selection": 1, "cards": 1, "evaluate_whole_data": 1, "distill": 3}
-SUBMITTED |= {"evaluation": 2, "paper": 1}
+SUBMITTED = {"dataset": 1, "near_expert_evaluations": 1, "near_expert": 1, "selection": 1, "evaluate_whole_data": 1}
+SUBMITTED |= {"distill": 3, "evaluation": 2, "paper": 1}
 
 
 def experiment(folder: Path, *options: str) -> list[str]:
@@ -67,7 +67,7 @@ def halfway(folder: Path, seeds: set[int]) -> list[int]:
 
 def resumed_after(folder: Path, seed: int) -> int:
     """Return the step after which a distillation's log says that it went on."""
-    log = (folder / f"logs/synsets/halfcheetah_medium/pbc/n16/seed{seed}.log").read_text()
+    log = (folder / f"logs/synsets/halfcheetah_medium/pbc/default/size16/seed{seed}.log").read_text()
     return int(re.search(r"going on after step (\d+)", log)[1])
 
 

@@ -23,7 +23,7 @@ from obdistill.synsets.settings import DistillSettings, InnerSettings
 STATE, ACTION, SIZE = 17, 6, 256  # HalfCheetah, and the paper's synset
 SETTINGS = DistillSettings(
     inner=InnerSettings(
-        architecture="mlp_2_wide", optimizer="adam", steps=50, learning_rate=0.02, epsilon=1e-3, output_start="zero"
+        architecture="mlp_2_512", optimizer="adam", steps=50, learning_rate=0.02, epsilon=1e-3, output_start="zero"
     )
 )
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from obdistill.core.settings import Settings
 
 # each is a network of `policies.network.ARCHITECTURES`
-ArchitectureName = Literal["mlp_2", "mlp_2_wide", "mlp_3", "mlp_4", "mlp_5", "mlp_6", "residual"]
+ArchitectureName = Literal["mlp_2", "mlp_2_512", "mlp_2_1024", "mlp_3", "mlp_4", "mlp_5", "mlp_6", "residual"]
 
 
 # of the last layer; hidden layers are always orthogonal

@@ -33,6 +33,20 @@ def reference_training(architecture, tensors, states, actions, steps, rate, mome
     return tensors
 
 
+def reference_adam(architecture, tensors, states, actions, steps, rate, epsilon):
+    """Adam as torch has it, by plain autograd; the 1e-60 keeps the root's slope finite where a gradient is 0."""
+    first, second = ([torch.zeros_like(tensor) for tensor in tensors] for _ in range(2))
+    for step in range(1, steps + 1):
+        loss = ((reference_forward(architecture, tensors, states) - actions) ** 2).mean((1, 2)).sum()
+        gradients = torch.autograd.grad(loss, tensors, create_graph=True)
+        first = [0.9 * m + 0.1 * g for m, g in zip(first, gradients, strict=True)]
+        second = [0.999 * v + 0.001 * g * g for v, g in zip(second, gradients, strict=True)]
+        roots = [(v / (1 - 0.999**step) + 1e-60).sqrt() + epsilon for v in second]
+        updates = [m / (1 - 0.9**step) / root for m, root in zip(first, roots, strict=True)]
+        tensors = [p - rate * update for p, update in zip(tensors, updates, strict=True)]
+    return tensors
+
+
 def relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
     """Return the length of the difference over that of `wanted`."""
     return ((found - wanted).norm() / wanted.norm()).item()

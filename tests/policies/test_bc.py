@@ -6,6 +6,7 @@ import torch
 from helpers.policies import as_module, pairs
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import torch_generator
+from obdistill.policies.adam_unroll import AdamUnroll
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.bc import train
 from obdistill.policies.network import orthogonal_policies
@@ -18,6 +19,7 @@ from obdistill.policies.settings import BcSettings
         ({"optimizer": "sgd", "learning_rate": 0.1}, lambda p: torch.optim.SGD(p, 0.1)),
         ({"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9}, lambda p: torch.optim.SGD(p, 0.05, 0.9)),
         ({"optimizer": "adam", "learning_rate": 1e-3}, lambda p: torch.optim.Adam(p, 1e-3)),
+        ({"optimizer": "adam", "learning_rate": 1e-2, "epsilon": 1e-2}, lambda p: torch.optim.Adam(p, 1e-2, eps=1e-2)),
         (
             {"optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1},
             lambda p: torch.optim.AdamW(p, 1e-3, weight_decay=0.1),
@@ -38,6 +40,21 @@ def test_cloning_equals_a_module_trained_by_torch_optim(settings, make):
         trained = as_module(found, run)
         for mine, theirs in zip(trained.parameters(), module.parameters(), strict=True):
             assert torch.allclose(mine, theirs, atol=2e-5)
+
+
+def test_the_inner_adam_trains_as_behavior_cloning_does():
+    states, actions = pairs()
+    settings = BcSettings(
+        architecture="mlp_2", optimizer="adam", learning_rate=0.02, epsilon=1e-3, steps=12, output_start="zero"
+    )
+    found = train(states, actions, settings, 2, 5)
+    generator = torch_generator(5, "initialisation")
+    initial = orthogonal_policies(ARCHITECTURES["mlp_2"], 3, 1, 2, generator, zero_output=True)
+    assert not initial.weights[-1].any()
+    unroll = AdamUnroll(ARCHITECTURES["mlp_2"], 2, len(states), 3, 1, 12, 0.02, 1e-3)
+    trained = unroll.train(initial, states.expand(2, -1, -1).contiguous(), actions.expand(2, -1, -1))
+    for mine, theirs in zip(found.tensors(), trained.tensors(), strict=True):
+        assert torch.allclose(mine, theirs, atol=2e-5)
 
 
 def test_minibatches_are_seeded_and_learn():

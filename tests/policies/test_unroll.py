@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from helpers.autograd import doubled, reference_forward, reference_training, relative
+from helpers.autograd import doubled, reference_adam, reference_forward, reference_training, relative
+from obdistill.policies.adam_unroll import AdamUnroll
 from obdistill.policies.architectures import ARCHITECTURES, Architecture
 from obdistill.policies.network import Network, Parameters, orthogonal_policies
 from obdistill.policies.precision import products, resolve
@@ -50,6 +51,30 @@ def test_equals_autograd_in_float64(name, momentum):
         assert relative(mine, theirs.detach()) < 1e-12
     for mine, theirs in zip(found, gradients, strict=True):
         assert relative(mine, theirs) < 1e-8
+
+
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-1])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_adam_equals_autograd_in_float64(name, epsilon):
+    architecture, initial, states, actions, cotangent = problem(name)
+    unroll = AdamUnroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, 0.05, epsilon, dtype=torch.float64)
+    leaves = [tensor.clone().requires_grad_() for tensor in (states, actions)]
+    start = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
+    wanted = reference_adam(architecture, start, *leaves, STEPS, 0.05, epsilon)
+    objective = sum((w * c).sum() for w, c in zip(wanted, cotangent.tensors(), strict=True))
+    for mine, theirs in zip(unroll.train(initial, states, actions).tensors(), wanted, strict=True):
+        assert relative(mine, theirs.detach()) < 1e-12
+    for mine, theirs in zip(unroll.pull_back(cotangent), torch.autograd.grad(objective, leaves), strict=True):
+        assert relative(mine, theirs) < 1e-8
+
+
+def test_adam_leaves_units_that_are_off_alone():
+    architecture, initial, states, actions, cotangent = problem("mlp_2")
+    initial.biases[0][:, :, :4] = -100  # four hidden units that no pair turns on
+    unroll = AdamUnroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, 0.05, 1e-3, dtype=torch.float64)
+    trained = unroll.train(initial, states, actions)
+    assert torch.equal(trained.weights[0][:, :, :4], initial.weights[0][:, :, :4])
+    assert all(gradient.isfinite().all() for gradient in unroll.pull_back(cotangent))
 
 
 def test_equals_central_differences():

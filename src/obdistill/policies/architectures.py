@@ -27,6 +27,8 @@ class Architecture:
 # "k-layer" counts linear layers, as the paper does; the residual network has its two middle layers in a block
 ARCHITECTURES = {
     "mlp_2": Architecture((256,)),
+    "mlp_2_512": Architecture((512,)),
+    "mlp_2_1024": Architecture((1024,)),
     "mlp_3": Architecture((256, 256)),
     "mlp_4": Architecture((256, 256, 256)),
     "mlp_5": Architecture((256, 256, 256, 256)),

@@ -41,7 +41,8 @@ def train(states: Tensor, actions: Tensor, settings: BcSettings, policies: int, 
     """
     architecture = ARCHITECTURES[settings.architecture]
     dims = states.shape[1], actions.shape[1]
-    initial = orthogonal_policies(architecture, *dims, policies, torch_generator(seed, "initialisation"))
+    generator = torch_generator(seed, "initialisation")
+    initial = orthogonal_policies(architecture, *dims, policies, generator, settings.output_start == "zero")
     if settings.optimizer == "sgd" and settings.batch_size is None:  # what the inner loop of a distillation runs
         shape = (architecture, policies, len(states), *dims)
         unroll = Unroll(*shape, settings.steps, settings.learning_rate, settings.momentum, keep=False)
@@ -64,6 +65,7 @@ def _train_by_optimizer(
         leaves,
         settings.learning_rate,
         momentum=settings.momentum,
+        epsilon=settings.epsilon,
         weight_decay=settings.weight_decay if settings.optimizer == "adamw" else 0.0,
     )
     runs, total = len(leaves[0]), len(states)

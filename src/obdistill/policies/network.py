@@ -28,12 +28,14 @@ class Parameters:
         return [*self.weights, *self.biases]
 
     @classmethod
-    def zeros(cls, widths: list[int], *leading: int, dtype: torch.dtype, device: torch.device | str) -> "Parameters":
-        """Allocate parameters with the given leading axes."""
-        return cls(
-            [torch.zeros(*leading, i, o, dtype=dtype, device=device) for i, o in itertools.pairwise(widths)],
-            [torch.zeros(*leading, 1, o, dtype=dtype, device=device) for o in widths[1:]],
-        )
+    def zeros(
+        cls, widths: list[int], *leading: int, dtype: torch.dtype, device: torch.device | str, columns: bool = False
+    ) -> "Parameters":
+        """Allocate parameters with the given leading axes; `columns`: the layout of the last weight, see `Network`."""
+        weights = [torch.zeros(*leading, i, o, dtype=dtype, device=device) for i, o in itertools.pairwise(widths)]
+        if columns:
+            weights[-1] = in_columns(weights[-1])
+        return cls(weights, [torch.zeros(*leading, 1, o, dtype=dtype, device=device) for o in widths[1:]])
 
     def __getitem__(self, index: int | slice) -> "Parameters":
         """Index the leading axis of every tensor."""
@@ -62,7 +64,12 @@ class Parameters:
 
 
 def orthogonal_policies(
-    architecture: Architecture, state_dim: int, action_dim: int, runs: int, generator: torch.Generator
+    architecture: Architecture,
+    state_dim: int,
+    action_dim: int,
+    runs: int,
+    generator: torch.Generator,
+    zero_output: bool = False,
 ) -> Parameters:
     """Draw fresh policies: orthogonal weights with gain sqrt(2), zero biases (the paper's code).
 
@@ -76,6 +83,8 @@ def orthogonal_policies(
         Number of policies R.
     generator : torch.Generator
         Source of randomness, on the CPU: a seed means the same policies on every device.
+    zero_output : bool
+        Start the last layer at zero: all fresh policies act alike, and differ in their hidden layers only.
 
     Returns
     -------
@@ -86,6 +95,8 @@ def orthogonal_policies(
     for run in range(runs):
         for weight in parameters.weights:
             torch.nn.init.orthogonal_(weight[run], GAIN, generator=generator)
+    if zero_output:
+        parameters.weights[-1].zero_()
     return parameters
 
 
@@ -122,6 +133,9 @@ class Network:
         R, N, S, A.
     dtype, device
         Of all tensors.
+    columns : bool
+        Keep the last layer's weights and units in memory column by column. With the few columns that actions have, MKL
+        multiplies so 4 to 8 times faster; the sums are in another order, so that the last bits differ.
     """
 
     def __init__(
@@ -133,7 +147,9 @@ class Network:
         action_dim: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        columns: bool = False,
     ) -> None:
+        self.columns = columns
         self.widths = architecture.widths(state_dim, action_dim)
         self.depth = len(self.widths) - 1  # L
         self.sources = {target: source for source, target in architecture.skips}
@@ -142,9 +158,10 @@ class Network:
 
     def layers(self, *leading: int) -> list[Tensor]:
         """Allocate one (*leading, R, N, width) tensor for each layer."""
-        return [
+        layers = [
             torch.zeros(*leading, *self.shape, width, dtype=self.dtype, device=self.device) for width in self.widths[1:]
         ]
+        return [*layers[:-1], in_columns(layers[-1])] if self.columns else layers
 
     def units(self, *leading: int) -> Units:
         """Allocate space for activations, or for gradients."""
@@ -244,6 +261,11 @@ class Network:
             if source == layer + 1:
                 here += gradients.outputs[target - 1]
         threshold_backward(here, activations.inner[layer], gradients.inner[layer])
+
+
+def in_columns(tensor: Tensor) -> Tensor:
+    """Return the tensor with its last two axes laid out in memory the other way round."""
+    return tensor.mT.contiguous().mT
 
 
 def threshold_backward(gradient: Tensor, output: Tensor, out: Tensor) -> None:

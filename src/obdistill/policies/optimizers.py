@@ -15,6 +15,7 @@ def make_optimizer(
     *,
     momentum: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-8,
     weight_decay: float = 0.0,
 ) -> Optimizer:
     """Make an optimizer.
@@ -31,6 +32,8 @@ def make_optimizer(
         Of sgd.
     betas : tuple of float
         Of adam and adamw.
+    epsilon : float
+        Of adam and adamw.
     weight_decay : float
         Of sgd (an L2 penalty) and adamw (decoupled).
     """
@@ -38,9 +41,9 @@ def make_optimizer(
         case "sgd":
             return SGD(leaves, learning_rate, momentum, weight_decay=weight_decay)
         case "adam":
-            return Adam(leaves, learning_rate, betas)
+            return Adam(leaves, learning_rate, betas, epsilon)
         case "adamw":
-            return AdamW(leaves, learning_rate, betas, weight_decay=weight_decay)
+            return AdamW(leaves, learning_rate, betas, epsilon, weight_decay=weight_decay)
 
 
 def scale_learning_rate(optimizer: Optimizer, factor: float) -> float:

@@ -7,9 +7,11 @@ from pydantic import Field
 from obdistill.core.settings import Settings
 
 # each is a network of `policies.network.ARCHITECTURES`
-ArchitectureName = Literal["mlp_2", "mlp_3", "mlp_4", "mlp_5", "mlp_6", "residual"]
+ArchitectureName = Literal["mlp_2", "mlp_2_512", "mlp_2_1024", "mlp_3", "mlp_4", "mlp_5", "mlp_6", "residual"]
 
 
+# of the last layer; hidden layers are always orthogonal
+Start = Literal["orthogonal", "zero"]
 Precision = Literal["auto", "float32", "reduced"]
 
 
@@ -22,6 +24,10 @@ class BcSettings(Settings):
     optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="optimizer (paper: sgd; others in Table 2)")
     learning_rate: float = Field(0.1, gt=0, description="learning rate of the optimizer (paper: 0.1)")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
+    epsilon: float = Field(1e-8, gt=0, description="epsilon of adam and adamw: smaller gradients make smaller steps")
+    output_start: Start = Field(
+        "orthogonal", description="last layer of a fresh policy: orthogonal (paper), or zero, so that all act alike"
+    )
     weight_decay: float = Field(0.01, ge=0, description="weight decay of adamw")
     steps: int = Field(100, ge=1, description="training steps (paper: 100)")
     batch_size: int | None = Field(None, ge=1, description="pairs per step; null: all of them (paper)")

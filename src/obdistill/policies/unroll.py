@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from obdistill.policies.architectures import Architecture
-from obdistill.policies.network import Network, Parameters, threshold_backward
+from obdistill.policies.network import Network, Parameters, Units, in_columns, threshold_backward
 
 
 class Unroll:
@@ -43,6 +43,8 @@ class Unroll:
         Of all tensors.
     """
 
+    columns = False  # the layout of the last layer, see `Network`
+
     def __init__(
         self,
         architecture: Architecture,
@@ -57,10 +59,12 @@ class Unroll:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.network = Network(architecture, runs, size, state_dim, action_dim, dtype, device)
+        self.network = Network(architecture, runs, size, state_dim, action_dim, dtype, device, self.columns)
         self.steps, self.learning_rate, self.momentum, self.keep = steps, learning_rate, momentum, keep
         self._scale = 2 / (size * action_dim)  # of d loss / d output
-        zeros = functools.partial(Parameters.zeros, self.network.widths, dtype=dtype, device=device)
+        zeros = self._zeros = functools.partial(
+            Parameters.zeros, self.network.widths, dtype=dtype, device=device, columns=self.columns
+        )
         # step t reads slot t and writes slot t + 1; without `keep` two slots take turns
         self._path = zeros(steps + 1 if keep else 2, runs)
         self._velocity = zeros(runs) if momentum else None
@@ -80,7 +84,8 @@ class Unroll:
 
     def _like_output(self, *leading: int) -> Tensor:
         shape = (*leading, *self.network.shape, self.network.widths[-1])
-        return torch.zeros(shape, dtype=self.network.dtype, device=self.network.device)
+        zeros = torch.zeros(shape, dtype=self.network.dtype, device=self.network.device)
+        return in_columns(zeros) if self.columns else zeros
 
     def train(self, parameters: Parameters, states: Tensor, actions: Tensor) -> Parameters:
         """Run the inner loop.
@@ -112,13 +117,7 @@ class Unroll:
 
     def _sgd_step(self, here: Parameters, there: Parameters, states: Tensor, actions: Tensor, kept: int) -> None:
         """One SGD step: read `here`, write `there`, leave activations, deltas and errors in slot `kept`."""
-        network = self.network
-        activations, deltas, error = self._kept[kept]
-        output = network.forward(here, states, activations)
-        torch.sub(output, actions, out=error)  # (R, N, A)
-        self._output_slope(output)
-        torch.mul(error, self._slope, out=deltas.inner[-1]).mul_(self._scale)
-        network.backward(here, activations, deltas)
+        activations, deltas = self._propagate(here, states, actions, kept)
         below = states
         for layer, delta in enumerate(deltas.inner):
             products = (below.mT, delta)  # (R, in, N) x (R, N, out): the gradient of the weight
@@ -133,6 +132,16 @@ class Unroll:
                 torch.add(here.weights[layer], weight_velocity, alpha=-self.learning_rate, out=there.weights[layer])
                 torch.add(here.biases[layer], bias_velocity, alpha=-self.learning_rate, out=there.biases[layer])
             below = activations.outputs[layer]
+
+    def _propagate(self, here: Parameters, states: Tensor, actions: Tensor, kept: int) -> tuple[Units, Units]:
+        """Return the activations and the deltas at `here`; with the errors they stay in slot `kept`."""
+        activations, deltas, error = self._kept[kept]
+        output = self.network.forward(here, states, activations)
+        torch.sub(output, actions, out=error)  # (R, N, A)
+        self._output_slope(output)
+        torch.mul(error, self._slope, out=deltas.inner[-1]).mul_(self._scale)
+        self.network.backward(here, activations, deltas)
+        return activations, deltas
 
     def _output_slope(self, output: Tensor) -> None:
         """Compute the derivative of tanh at the output, 1 - y^2."""
@@ -161,12 +170,16 @@ class Unroll:
             for tensor in self._direction.tensors():
                 tensor.zero_()
         for step in range(self.steps - 1, -1, -1):
-            if self.momentum:
-                # the velocity's adjoint over -learning_rate: p_t = lambda_{t+1} + momentum * p_{t+1}
-                for p, adjoint in zip(self._direction.tensors(), self._adjoint.tensors(), strict=True):
-                    p.mul_(self.momentum).add_(adjoint)
+            self._turn(step)
             self._sgd_step_vjp(step, states_gradient, actions_gradient)
         return states_gradient, actions_gradient
+
+    def _turn(self, step: int) -> None:
+        """Bring the direction p, the adjoint of a step's gradient over -learning_rate, back to `step`."""
+        if self.momentum:
+            # the velocity's adjoint over -learning_rate: p_t = lambda_{t+1} + momentum * p_{t+1}
+            for p, adjoint in zip(self._direction.tensors(), self._adjoint.tensors(), strict=True):
+                p.mul_(self.momentum).add_(adjoint)
 
     def _sgd_step_vjp(self, step: int, states_gradient: Tensor, actions_gradient: Tensor) -> None:
         """Reverse one SGD step: the vector-Jacobian product of `_sgd_step`.

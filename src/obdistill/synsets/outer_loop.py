@@ -1,6 +1,7 @@
 """The outer loop: descent on the pairs of a synset, through the training of fresh policies on them."""
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from obdistill.core import logs
 from obdistill.core.checkpoints import Checkpoint, Part
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import torch_generator
+from obdistill.policies.adam_unroll import AdamUnroll
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.network import Network, Parameters, orthogonal_policies
 from obdistill.policies.optimizers import cosine, make_optimizer, scale_learning_rate
@@ -69,12 +71,18 @@ class MetaGradient:
         self.architecture, self.runs = ARCHITECTURES[inner.architecture], outer.initializations
         self.precision = resolve(settings.precision, str(device))
         shape = (self.architecture, self.runs)
-        self.unroll = Unroll(
-            *shape, size, *dims, inner.steps, inner.learning_rate, inner.momentum, dtype=dtype, device=device
+        unrolls: dict[str, Callable[..., Unroll]] = {
+            "sgd": functools.partial(Unroll, momentum=inner.momentum),
+            "adam": functools.partial(AdamUnroll, epsilon=inner.epsilon),
+        }
+        self.unroll = unrolls[inner.optimizer](
+            *shape, size, *dims, inner.steps, inner.learning_rate, dtype=dtype, device=device
         )
-        self.network = Network(*shape, outer.batch_size, *dims, dtype, device)
+        self.network = Network(*shape, outer.batch_size, *dims, dtype, device, self.unroll.columns)
         self._work = self.network.units(), self.network.units()
-        self._cotangent = Parameters.zeros(self.network.widths, self.runs, dtype=dtype, device=device)
+        self._cotangent = Parameters.zeros(
+            self.network.widths, self.runs, dtype=dtype, device=device, columns=self.network.columns
+        )
 
     def __call__(
         self, initial: Parameters, states: Tensor, actions: Tensor, batch: tuple[Tensor, Tensor, Tensor]
@@ -144,7 +152,8 @@ class OuterLoop:
         outer = self.settings.outer
         generator = torch_generator(self.seed, "outer", self.step)
         dims = self.states.shape[1], self.actions.shape[1]
-        initial = orthogonal_policies(self.gradient.architecture, *dims, outer.initializations, generator)
+        zero = self.settings.inner.output_start == "zero"
+        initial = orthogonal_policies(self.gradient.architecture, *dims, outer.initializations, generator, zero)
         batch = self.problem.batch(outer.batch_size, generator)
         loss, *gradients = self.gradient(initial.to(self.device), self.states, self.actions, batch)
         self.states.grad, self.actions.grad = gradients

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from obdistill.core.settings import Settings
-from obdistill.policies.settings import ArchitectureName, Precision
+from obdistill.policies.settings import ArchitectureName, Precision, Start
 
 
 class InnerSettings(Settings):
@@ -14,9 +14,14 @@ class InnerSettings(Settings):
     architecture: ArchitectureName = Field(
         "mlp_4", description="policy network, e.g. mlp_4: 4 linear layers, 256 units wide (paper)"
     )
-    steps: int = Field(100, ge=1, description="full-batch SGD steps (paper: 100)")
-    learning_rate: float = Field(0.1, gt=0, description="learning rate of the inner SGD (paper: 0.1)")
-    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of the inner SGD (paper: 0)")
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="inner optimizer: sgd (paper), or adam")
+    steps: int = Field(100, ge=1, description="full-batch steps (paper: 100)")
+    learning_rate: float = Field(0.1, gt=0, description="learning rate of the inner optimizer (paper: 0.1)")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of the inner sgd (paper: 0)")
+    epsilon: float = Field(1e-8, gt=0, description="epsilon of the inner adam: smaller gradients make smaller steps")
+    output_start: Start = Field(
+        "orthogonal", description="last layer of a fresh policy: orthogonal (paper), or zero, so that all act alike"
+    )
 
 
 class OuterSettings(Settings):

@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 KIND = "gathered returns"
 OF_RUN = ("task", "method", "variant", "size", "seed", "protocol", "policy_seed")  # columns with one value per file
 # what may differ between the seeds of a cell; a platform's name holds the number of its kernel
-VARYING = {"file", "sha256", "seconds", "seconds_per_step", "return", "score", "critics", "versions.platform"}
+# differ from seed to seed or node to node; what a command was asked for shows in the columns and settings
+VARYING = {"file", "sha256", "seconds", "seconds_per_step", "return", "score", "critics", "made_from.options"}
+VARYING |= {"versions.platform", "pairs.versions.platform", "near_expert.versions.platform"}
 OF_TASK = ("env_id", "reference_returns", "dataset")  # must agree in all files of a task
 File = tuple[Path, pd.Series, dict[str, Any]]  # its name, what its run is, its metadata
 

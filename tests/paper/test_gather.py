@@ -127,7 +127,7 @@ def test_what_a_command_was_asked_for_may_differ(tmp_path):
     assert len(read(paths)) == 8
     other = {"settings": {"policies": 2}, "options": {}, "sources": "b"}
     paths.append(write_returns(tmp_path / "2.csv", 1, seed=2, facts={**MADE, "made_from": other}))
-    with pytest.raises(UserError, match="made_from.sources is"):
+    with pytest.raises(UserError, match=r"made_from\.sources is"):
         read(paths)
 
 

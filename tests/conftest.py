@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import torch
 
 # two threads that wait for each other on a busy machine cost more than one
 torch.set_num_threads(1)
+# a shell that starts the tests in the background has them, and all that they start, ignore these
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

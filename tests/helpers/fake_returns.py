@@ -69,7 +69,7 @@ def write_frame(
 
 def read(paths: Iterable[Path]) -> pd.DataFrame:
     """Read returns files as tables and figures see them."""
-    return episodes_of(gathered(paths)[0])
+    return episodes_of(*gathered(paths))
 
 
 def gather_into(folder: Path, paths: Iterable[Path]) -> Path:

@@ -163,13 +163,16 @@ def test_one_seed_has_a_line_without_a_band(tmp_path):
 
 def test_seconds_are_averaged_over_seeds(tmp_path):
     for seed, pace in enumerate((0.1, 0.2, 0.3)):
-        write_returns(tmp_path / f"{seed}.csv", 1, seed=seed, steps=(10, 20), seconds_per_step=pace)
-    assert compute("figure_1", tmp_path.glob("*.csv"))["seconds"].tolist() == pytest.approx([2, 4])
+        for variant in ("default", "slow"):
+            about = {"variant": variant, "seed": seed, "steps": (10, 20), "seconds_per_step": pace}
+            write_returns(tmp_path / f"{variant}{seed}.csv", 1, **about)
+    table = compute("recipes", tmp_path.glob("*.csv"))
+    assert table[table["variant"] == "slow"]["seconds"].tolist() == pytest.approx([2, 4])
 
 
 def test_learning_curves_as_numbers(returns):
     table = compute("figure_1", returns)
-    assert list(table) == ["task", "method", "variant", "step", "seconds", "mean", "low", "high", "n"]
+    assert list(table) == ["task", "method", "variant", "step", "mean", "low", "high", "n"]
     assert table[["method", "step", "mean", "n"]].to_numpy().tolist() == [
         ["random", 0, 1, 3],
         ["av_pbc", 10, 11, 3],

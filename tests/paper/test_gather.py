@@ -118,6 +118,19 @@ def test_versions_and_threads_must_agree(tmp_path, monkeypatch):
     assert len(read([one, two])) == 8
 
 
+def test_what_a_command_was_asked_for_may_differ(tmp_path):
+    """Every file that a command writes names its options, the seed among them."""
+    paths = []
+    for seed in (0, 1):
+        made = {"settings": {"policies": 2}, "options": {"seed": seed, "protocol": "standard"}, "sources": "a"}
+        paths.append(write_returns(tmp_path / f"{seed}.csv", 1, seed=seed, facts={**MADE, "made_from": made}))
+    assert len(read(paths)) == 8
+    other = {"settings": {"policies": 2}, "options": {}, "sources": "b"}
+    paths.append(write_returns(tmp_path / "2.csv", 1, seed=2, facts={**MADE, "made_from": other}))
+    with pytest.raises(UserError, match=r"made_from\.sources is"):
+        read(paths)
+
+
 def test_what_comes_from_the_seed_may_differ(tmp_path):
     for seed in range(2):
         facts = {"seconds": seed, "inputs": {"pairs": {"file": "synset.npz", "sha256": f"{seed}"}}}

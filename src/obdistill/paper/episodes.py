@@ -1,5 +1,6 @@
 """The gathered table of all returns, as tables and figures read it: which episodes they show, and do these fit."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ def read_episodes(path: Path) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
         If it is missing, damaged or of another kind.
     """
     arrays, metadata = artifacts.read_arrays(path, KIND)
-    return episodes_of(arrays), [{"file": str(path), "sha256": metadata["sha256"]}]
+    return episodes_of(arrays, metadata["inputs"]), [{"file": str(path), "sha256": metadata["sha256"]}]
 
 
-def episodes_of(arrays: artifacts.Arrays) -> pd.DataFrame:
-    """Make a frame of episodes out of the arrays of the gathered table; see `read_episodes`."""
+def episodes_of(arrays: artifacts.Arrays, inputs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Make a frame of episodes out of the arrays of the gathered table and its inputs; see `read_episodes`."""
     runs = {name.removeprefix("run_"): values for name, values in arrays.items() if name.startswith("run_")}
     frame = {
         name.removeprefix("episode_"): values.astype(np.int64) if values.dtype.kind == "i" else values
@@ -53,7 +54,9 @@ def episodes_of(arrays: artifacts.Arrays) -> pd.DataFrame:
         else:
             frame[name] = (values.astype(np.int64) if values.dtype.kind == "i" else values)[run]
     episodes = pd.DataFrame(frame)
-    episodes["seconds"] = episodes["step"] * episodes.pop("seconds_per_step")
+    paces = {str(entry["file"]): float(entry.get("seconds_per_step", np.nan)) for entry in inputs}
+    pace = np.array([paces[str(file)] for file in runs["file"]])  # (files,)
+    episodes["seconds"] = episodes["step"] * pace[run]
     return episodes
 
 

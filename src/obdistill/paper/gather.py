@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 KIND = "gathered returns"
 OF_RUN = ("task", "method", "variant", "size", "seed", "protocol", "policy_seed")  # columns with one value per file
 # what may differ between the seeds of a cell; a platform's name holds the number of its kernel
-VARYING = {"file", "sha256", "seconds", "seconds_per_step", "return", "score", "critics", "versions.platform"}
+# differ from seed to seed or node to node; what a command was asked for shows in the columns and settings
+VARYING = {"file", "sha256", "seconds", "seconds_per_step", "return", "score", "critics", "made_from.options"}
+VARYING |= {"versions.platform", "pairs.versions.platform", "near_expert.versions.platform"}
 OF_TASK = ("env_id", "reference_returns", "dataset")  # must agree in all files of a task
 File = tuple[Path, pd.Series, dict[str, Any]]  # its name, what its run is, its metadata
 
@@ -55,10 +57,10 @@ def gathered(paths: Iterable[Path]) -> tuple[artifacts.Arrays, list[dict[str, An
     -------
     arrays : dict of ndarray
         ``run_*`` with one entry per file: its columns that hold one value, ``file``, ``members`` (policies that act
-        together) and ``seconds_per_step`` (of the distillation; NaN if not known). ``episode_*`` with one entry per
-        episode: the other columns, and ``run``, the number of its file.
+        together). ``episode_*`` with one entry per episode: the other columns, and ``run``, the number of its file.
     inputs : list of dict
-        Name and sha256 of every file, for the metadata of what is made from them.
+        Name and sha256 of every file, for the metadata of what is made from them; ``seconds_per_step`` of the
+        distillation where it is known: measured times are no part of the data, whose bytes two runs share.
 
     Raises
     ------
@@ -73,11 +75,10 @@ def gathered(paths: Iterable[Path]) -> tuple[artifacts.Arrays, list[dict[str, An
     for number, (path, frame, metadata) in enumerate(tables):
         run = frame[list(OF_RUN)].iloc[0]
         files.append((path, run, metadata))
-        pace = metadata.get("seconds_per_step", np.nan)
-        facts = {"file": str(path), "members": metadata.get("members", 1), "seconds_per_step": float(pace)}
-        runs.append({**run, **facts})
+        runs.append({**run, "file": str(path), "members": metadata.get("members", 1)})
         episodes.append(frame[[name for name in COLUMNS if name not in OF_RUN]].assign(run=number))
-        inputs.append({"file": str(path), "sha256": metadata["sha256"]})
+        pace = {key: metadata[key] for key in ("seconds_per_step",) if key in metadata}
+        inputs.append({"file": str(path), "sha256": metadata["sha256"], **pace})
     _check_runs(files)
     _check_cells(files)
     _check_tasks(files)

@@ -25,8 +25,19 @@ def learning_curves(cells: Cells, settings: FigureSettings) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        task, method, variant, step, seconds of the distillation until then (mean over seeds), and mean, low, high, n as
-        `seed_curve` says.
+        task, method, variant, step, and mean, low, high, n as `seed_curve` says.
+    """
+    curves = [_named(seed_curve(cell, settings.confidence), task, row) for task, row, cell in _each(cells)]
+    return pd.concat(curves, ignore_index=True)
+
+
+def timed_curves(cells: Cells, settings: FigureSettings) -> pd.DataFrame:
+    """Compute score against outer step and time.
+
+    Returns
+    -------
+    DataFrame
+        As `learning_curves`, with seconds of the distillation until a step (mean over seeds) behind it.
     """
     curves = []
     for task, row, cell in _each(cells):

@@ -62,7 +62,7 @@ class FigureData:
 FIGURE_DATA: dict[str, FigureData] = {
     "figure_1": FigureData(curves.learning_curves, every_snapshot),
     "policy_spread": FigureData(curves.policy_spread, several_policies),
-    "recipes": FigureData(curves.learning_curves, every_snapshot),
+    "recipes": FigureData(curves.timed_curves, every_snapshot),
     "synset_size": FigureData(curves.size_curves, last_snapshot_of_each_size),
     "performance_profiles": FigureData(claims.performance_profiles, averaged_snapshots),
     "precision": FigureData(claims.precision, averaged_snapshots),

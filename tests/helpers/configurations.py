@@ -97,7 +97,7 @@ BAD = [
     ("whole_data", None, "overrides[0].whole_data: has no effect; whole_data itself is null"),
     ("report.table.size", 16, "report.table.size: 16: not in sizes; allowed: 256"),
     ("report.figure.size", 16, "report.figure.size: 16: not in sizes; allowed: 256"),
-    ("evaluate.bc.architecture", "mlp_9", "evaluate.bc.architecture: \"mlp_9\": should be 'mlp_2', 'mlp_3'"),
+    ("evaluate.bc.architecture", "mlp_9", "evaluate.bc.architecture: \"mlp_9\": should be 'mlp_2', 'mlp_2_512'"),
     ("evaluate.policies", 0, "evaluate.policies: 0: should be greater than or equal to 1"),
     ("whole_data", True, "whole_data: true: should be a mapping"),
     ("near_expert_evaluation.episodes", 0, "near_expert_evaluation.episodes: 0: should be greater than or equal to 1"),

@@ -141,5 +141,5 @@ def test_a_small_file_cannot_fill_the_memory(tmp_path, monkeypatch):
 def test_without_pyarrow_it_is_named(tmp_path, monkeypatch):
     make(tmp_path, data_format="arrow")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UserError, match="is in arrow format; reading it needs the package pyarrow"):
+    with pytest.raises(UserError, match="is in arrow format; reading it needs pyarrow: pip install"):
         load(tmp_path)

@@ -32,10 +32,10 @@ def episodes(data: Path, data_format: str, count: int, unpacking: Unpacking) -> 
         If an episode is missing or damaged, or does not hold numbers.
     """
     try:
-        import pyarrow  # type: ignore[import-untyped]
-        import pyarrow.dataset  # type: ignore[import-untyped]
+        import pyarrow
+        import pyarrow.dataset
     except ImportError:
-        raise UserError(f"{data}: is in {data_format} format; reading it needs the package pyarrow") from None
+        raise UserError(f"{data}: is in {data_format} format; reading it needs pyarrow: pip install 'obdistill[arrow]'") from None
     for index in range(count):
         folder = data / str(index)
         try:

@@ -35,7 +35,9 @@ def episodes(data: Path, data_format: str, count: int, unpacking: Unpacking) -> 
         import pyarrow
         import pyarrow.dataset
     except ImportError:
-        raise UserError(f"{data}: is in {data_format} format; reading it needs pyarrow: pip install 'obdistill[arrow]'") from None
+        raise UserError(
+            f"{data}: is in {data_format} format; reading it needs pyarrow: pip install 'obdistill[arrow]'"
+        ) from None
     for index in range(count):
         folder = data / str(index)
         try:

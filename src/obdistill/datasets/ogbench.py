@@ -42,10 +42,14 @@ def load(settings: OgbenchSettings) -> Loaded:
     if missing:
         raise UserError(f"{path}: lacks {missing[0]}; it has: {', '.join(held)!s:.200}")
     check_vectors(held, str(path))
-    last = checks.flags(held["terminals"], f"{path}: terminals")
-    lengths = {key: held[key].shape[:1] for key in (*NEEDED, *STATES) if key in held}
-    if len(set(lengths.values())) > 1 or last.ndim != 1 or not len(last) or not last[-1]:
-        raise UserError(f"{path}: arrays of {lengths} rows, of which terminals marks the last; equally many are needed")
+    n = len(held["observations"])
+    for key in ("actions", "terminals", *STATES):
+        if key in held and held[key].shape[:1] != (n,):
+            found = len(np.atleast_1d(held[key]))
+            raise UserError(f"{path}: observations and {key} have {n} and {found} rows; equally many are needed")
+    last = checks.flags(held["terminals"].reshape(n), f"{path}: terminals")
+    if not last[-1:].any():
+        raise UserError(f"{path}: the last row of terminals is 0; it marks the last state of a trajectory")
     rows = {key: held[key][~last] for key in ("observations", "actions", *STATES) if key in held}
     rows["next_observations"] = held["observations"][1:][~last[:-1]]
     rewards, success = _rewards(rows, settings.env_id)

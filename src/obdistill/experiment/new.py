@@ -38,7 +38,7 @@ class Scale(NamedTuple):
 
 
 SCALES = (
-    Scale(20_000, 5_000, 64, 100, 2560),
+    Scale(20_000, 3_000, 64, 60, 2560),
     Scale(200_000, 20_000, 256, 300, 10240),
     Scale(float("inf"), 200_000, 256, 300, 10240),
 )
@@ -247,7 +247,7 @@ def random_returns(env_id: str, episodes: int = 20, seed: int = 0) -> np.ndarray
     low, high = environments.action_bounds(env)
     env.close()
     policy = _Uniform(low, high, numpy_generator(seed, "random actions"))
-    return rollout(policy, env_id, environment_seeds(seed, 1, episodes)).returns[0]
+    return np.asarray(rollout(policy, env_id, environment_seeds(seed, 1, episodes)).returns[0])
 
 
 def _references(

@@ -11,7 +11,8 @@ from obdistill.experiment.new import Proposal
 
 SCHEMA = Path("config/schema.json")
 QUICK = """\
-      batch_size: 128                        # transitions per step; this and the rates below suit a short training
+      # these suit a short training; leave them out for a longer one
+      batch_size: 128
       actor_learning_rate: 1.0e-3
       critic_learning_rate: 1.0e-3
       target_rate: 0.02
@@ -19,7 +20,7 @@ QUICK = """\
 TEXT = """\
 # yaml-language-server: $schema={schema}
 # Written by `obd new`: {transitions} transitions in {episodes} episodes, mean return {mean_return:.4g}.
-# Every value is a proposal. config/README.md lists all keys. Paths are seen from the folder in which you run it:
+# Every value is a proposal; config/README.md lists all keys. Paths are seen from the folder in which you run it:
 #
 #   obd check {out}
 #   make run CONFIG={out}
@@ -30,23 +31,30 @@ tasks:
     dataset:
 {dataset}
       # What scores 0 and 100: {meaning}.
-      # Random actions have a mean return of {random_return:.4g}, the best tenth of the episodes {best_return:.4g}.
-      # If you know the return of a better policy, put it in place of the second.
+      # Mean returns: random actions {random_return:.4g}, data {mean_return:.4g}, their best tenth {best_return:.4g}.
+      # If you know the return of a better policy, put it in place of the second number.
       reference_returns: [{low:.6g}, {high:.6g}]
     near_expert:
-      algorithm: {algorithm:30}  # {reason}; others: cal_ql, iql, td3_bc, rebrac
-      steps: {near_expert_steps:<34}  # more if OffRL (whole), its row in Table 1, scores low
+      # {algorithm}: {reason}. Others: cal_ql (the paper's), iql, td3_bc, rebrac.
+      algorithm: {algorithm}
+      # gradient steps; take more if the near-expert's row in Table 1, OffRL (whole), is low
+      steps: {near_expert_steps}
 {rates}
-# random: real pairs, to compare with. av_pbc: distilled pairs (others: dbc, pbc, dw_pbc).
+# random: real pairs, to compare with; av_pbc: distilled pairs. Others: dbc, pbc, dw_pbc.
 methods: [random, av_pbc]
+
+# pairs of a synset
 sizes: [{size}]
-seeds: [0]                                   # one distillation; [0, 1, 2] gives the table intervals
+
+# one distillation; [0, 1, 2] gives the table intervals
+seeds: [0]
 
 distill:
   steps: {steps}
   snapshot_every: {snapshot_every}
   outer: {{batch_size: {batch_size}}}
-  weighting: {{form: {weighting}}}            # shifted: rewards are negative on average; else mean_one
+  # weights of av_pbc: shifted where rewards are negative on average, else mean_one
+  weighting: {{form: {weighting}}}
 
 evaluate: {{policies: 10, episodes: 5, last_snapshots: 1}}
 

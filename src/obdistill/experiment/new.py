@@ -276,7 +276,7 @@ def near_expert_for(rewards: np.ndarray) -> tuple[str, str]:
     fastest where every step has a reward to learn from.
     """
     values, counts = np.unique(rewards, return_counts=True)
-    other = 1 - counts.max() / len(rewards)
-    if other <= SPARSE:
-        return "iql", f"rewards are sparse: {100 * other:.1f} % differ from {values[counts.argmax()]:g}"
+    other = len(rewards) - counts.max()
+    if other <= SPARSE * len(rewards):
+        return "iql", f"rewards are sparse: {100 * other / len(rewards):.1f} % differ from {values[counts.argmax()]:g}"
     return "td3_bc", "the fastest, and rewards are not sparse"

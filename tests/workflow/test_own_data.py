@@ -59,4 +59,5 @@ def test_the_page_shows_what_obd_new_prints_and_proposes(ended):
 
 def test_the_table_has_the_rows_that_the_page_names(ended):
     table = (ended[0] / "results/paper/table_1.md").read_text()
-    assert re.findall(r"^\| (Random|Av-PBC|OffRL \(whole\)) \|", table, re.M) == ["Random", "Av-PBC", "OffRL (whole)"]
+    rows = re.findall(r"^\| (Random|Av-PBC|OffRL \(whole\)) \|", table, re.M)
+    assert rows[:3] == ["Random", "Av-PBC", "OffRL (whole)"]

@@ -28,6 +28,7 @@ BEYOND = (
     "name of",
     "missing",
     "more than",
+    "must rise",
     "finite",
     "brace",
     "at least 1 item",

@@ -35,7 +35,7 @@ def error_curves(
     ----------
     paths : sequence of Path
         What ``obd error-curve`` wrote, one file per task. Beside it, if there are any, what ``obd synset-errors`` wrote
-        and the returns of near-experts.
+        and the returns of near-experts, for the same tasks; others are left out.
     settings : FigureSettings
         Size of the synsets; null: all.
 
@@ -69,6 +69,7 @@ def error_curves(
     if not policies[artifacts.ERROR_CURVE]:
         raise UserError(f"{paths[0]}: no error curve is among the files given; obd error-curve writes one")
     table = pd.concat(_averaged(kind, pd.concat(found)) for kind, found in policies.items() if found)
+    table = table[table["task"].isin(table["task"][table["what"] == "fit"])]
     table = table[(table["what"] != "synset") | (table["size"] == settings.size) | (settings.size is None)]
     table = pd.concat([table, _enough_of_each(table)]).reindex(columns=COLUMNS)
     table = table.sort_values(["task", "what", "method", "variant"], key=_position, kind="stable", ignore_index=True)
@@ -122,14 +123,13 @@ def _averaged(kind: str, policies: pd.DataFrame) -> pd.DataFrame:
 
 
 def _enough_of_each(table: pd.DataFrame) -> pd.DataFrame:
-    """Make the row ``enough`` of each task that has a near-expert and a curve."""
+    """Make the row ``enough`` of each task that has a near-expert."""
     rows = []
     experts = table[table["what"] == "near_expert"]
     for task, score in zip(experts["task"], experts["mean"], strict=True):
         fits = table[(table["task"] == task) & (table["what"] == "fit")]
-        if len(fits):
-            error = enough(fits["error"].to_numpy(), fits["mean"].to_numpy(), ENOUGH * score)
-            rows.append({"task": task, "what": "enough", "error": error, "mean": ENOUGH * score})
+        error = enough(fits["error"].to_numpy(), fits["mean"].to_numpy(), ENOUGH * score)
+        rows.append({"task": task, "what": "enough", "error": error, "mean": ENOUGH * score})
     return pd.DataFrame(rows, columns=["task", "what", "error", "mean"])
 
 

@@ -1,6 +1,7 @@
 """A small sound configuration, and what can be wrong with one."""
 
 import copy
+from typing import Any
 
 TASK = {"dataset": {"source": "minari", "id": "mujoco/hopper/medium-v0"}, "near_expert": {"algorithm": "iql"}}
 GOOD = {
@@ -194,11 +195,16 @@ OLD = [
 ]
 
 
-def bad(path, value):
-    config = copy.deepcopy(GOOD)
+def changed(config: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Return a configuration with one key, e.g. ``distill.steps``, changed."""
+    config = copy.deepcopy(config)
     *parents, last = path.split(".")
     here = config
     for key in parents:
         here = here.setdefault(key, {})
     here[last] = value
     return config
+
+
+def bad(path: str, value: object) -> dict[str, Any]:
+    return changed(GOOD, path, value)

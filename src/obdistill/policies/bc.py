@@ -86,10 +86,11 @@ def _train_by_unroll(
 ) -> Iterator[Parameters]:
     """Train with full batches, from the start for each number of steps: these trainings are short."""
     runs = len(initial.biases[0])
-    shape = ARCHITECTURES[settings.architecture], runs, len(states), states.shape[1], actions.shape[1]
+    network = Network(ARCHITECTURES[settings.architecture], runs, len(states), states.shape[1], actions.shape[1])
     expanded = states.expand(runs, -1, -1).contiguous(), actions.expand(runs, -1, -1)
     for count in steps:
-        yield Unroll(*shape, count, settings.learning_rate, settings.momentum, keep=False).train(initial, *expanded)
+        unroll = Unroll(network, count, settings.learning_rate, settings.momentum, keep=False)
+        yield unroll.train(initial, *expanded)
 
 
 def _train_by_optimizer(
@@ -114,7 +115,7 @@ def _train_by_optimizer(
     size = min(settings.batch_size or total, total)
     network = Network(ARCHITECTURES[settings.architecture], runs, size, states.shape[1], actions.shape[1])
     work = network.units(), network.units()
-    gradient = Parameters.zeros(network.widths, runs, dtype=network.dtype, device=network.device)
+    gradient = network.parameters(runs)
     for leaf, slot in zip(leaves, gradient.tensors(), strict=True):
         leaf.grad = slot
     with logs.progress(max(steps), "cloning") as meter:

@@ -41,7 +41,7 @@ def test_a_weak_near_expert_is_named_wherever_table_1_is_read(tmp_path, caplog, 
     with caplog.at_level(logging.WARNING):
         make_table("table_1", gathered, tmp_path / "table_1.csv", TableSettings())
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == sentences
-    for form in ("md", "html", "tex", "json"):
+    for form in ("md", "html", "json"):
         text = (tmp_path / f"table_1.{form}").read_text()
         assert text.count("weak teacher") == len(sentences), form
     caplog.clear()

@@ -1,6 +1,6 @@
 """What the figure of scores against imitation errors is drawn from: supervised fits, near-experts and synsets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +64,14 @@ def error_curves(
         table, metadata = read_returns(path) if kind == artifacts.RETURNS else artifacts.read_table(path, kind)
         if kind == artifacts.ERROR_CURVE and any(table["task"][0] in set(other["task"]) for other in policies[kind]):
             raise UserError(f"{path}: task {table['task'][0]}: its curve is also in another file; give one per task")
-        policies[kind].append(_by_policy(table, kind))
+        shown = _by_policy(table, kind, settings.size)
+        policies[kind] += [] if shown.empty else [shown]
         inputs.append({"file": str(path), "sha256": metadata["sha256"]})
     if not policies[artifacts.ERROR_CURVE]:
         raise UserError(f"{paths[0]}: no error curve is among the files given; obd error-curve writes one")
     table = pd.concat(_averaged(kind, pd.concat(found)) for kind, found in policies.items() if found)
     table = table[table["task"].isin(table["task"][table["what"] == "fit"])]
-    table = table[(table["what"] != "synset") | (table["size"] == settings.size) | (settings.size is None)]
-    table = pd.concat([table, _enough_of_each(table)]).reindex(columns=COLUMNS)
+    table = pd.concat([table, *_enough_of_each(table)]).reindex(columns=COLUMNS)
     table = table.sort_values(["task", "what", "method", "variant"], key=_position, kind="stable", ignore_index=True)
     table = table.astype(dict.fromkeys(["size", "seed", "steps", "policies", "episodes"], "Int64"))
     said = [_sentence(str(task), rows) for task, rows in table.groupby("task", sort=False)]
@@ -105,10 +105,10 @@ def enough(errors: np.ndarray, scores: np.ndarray, wanted: float) -> float:
     return float(errors[last] ** (1 - share) * errors[last + 1] ** share)
 
 
-def _by_policy(table: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Average the episodes of each policy: columns of the point, error, score, episodes."""
+def _by_policy(table: pd.DataFrame, kind: str, size: int | None) -> pd.DataFrame:
+    """Average the episodes of each policy that is shown: columns of the point, error, score, episodes."""
     if kind == artifacts.SYNSET_ERRORS:
-        return table
+        return table if size is None else table[table["size"] == size]
     if kind == artifacts.RETURNS:
         table = table[table["method"] == "near_expert"].assign(error=np.nan)
     found = table.groupby(["task", *POINTS[kind], "policy"], sort=False)
@@ -122,15 +122,13 @@ def _averaged(kind: str, policies: pd.DataFrame) -> pd.DataFrame:
     return points.agg(error=("error", "mean"), mean=("score", "mean"), **over).reset_index().assign(what=WHAT[kind])
 
 
-def _enough_of_each(table: pd.DataFrame) -> pd.DataFrame:
+def _enough_of_each(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Make the row ``enough`` of each task that has a near-expert."""
-    rows = []
     experts = table[table["what"] == "near_expert"]
     for task, score in zip(experts["task"], experts["mean"], strict=True):
         fits = table[(table["task"] == task) & (table["what"] == "fit")]
         error = enough(fits["error"].to_numpy(), fits["mean"].to_numpy(), ENOUGH * score)
-        rows.append({"task": task, "what": "enough", "error": error, "mean": ENOUGH * score})
-    return pd.DataFrame(rows, columns=["task", "what", "error", "mean"])
+        yield pd.DataFrame([{"task": task, "what": "enough", "error": error, "mean": ENOUGH * score}])
 
 
 def _position(column: pd.Series) -> pd.Series:

@@ -190,16 +190,16 @@ def test_adding_sizes_runs_those_sizes_only(workflow):
 def test_error_curves_are_made_before_synsets_and_again_only_for_what_they_use(workflow):
     """The figure is drawn again in each case; the curve needs no synset, the synsets' errors need no curve."""
     figure = {"figure_data": 1, "figure": 1}
-    workflow.write_config(changed("error_curve", {}))
+    workflow.write_config(changed(CONFIG, "error_curve", {}))
     assert workflow.planned("error_curves").counts == {"error_curve": 2}
     assert workflow.planned().counts == {"error_curve": 2, "synset_errors": 2, **figure}
     assert workflow.snakemake("--quiet").code == 0
     assert workflow.planned().counts == {}
     with_seed = {"select": 2, "distill": 4, "evaluate": 6, "synset_errors": 2, **RETURNS, "figure_data": 5, "figure": 5}
     assert workflow.planned("--config", "seeds=[0, 1, 2]").counts == with_seed
-    workflow.write_config(changed("error_curve", {"episodes": 3}))
+    workflow.write_config(changed(CONFIG, "error_curve", {"episodes": 3}))
     assert workflow.planned().counts == {"error_curve": 2, **figure}
-    workflow.write_config(changed("error_curve", {}))
+    workflow.write_config(changed(CONFIG, "error_curve", {}))
     workflow.edit("src/obdistill/paper/figure_data/error_curve.py")
     assert workflow.planned().counts == figure
     workflow.edit("src/obdistill/evaluations/synset_errors.py")

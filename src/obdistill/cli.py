@@ -20,6 +20,8 @@ STAGES = {
     "evaluate": ("evaluations", "Train policies on a synset (or a whole dataset) and record their returns."),
     "train": ("evaluations", "Train a policy, or several that act as one, on a synset and keep it."),
     "cost": ("evaluations", "Time the training on a whole dataset and on a synset."),
+    "error-curve": ("evaluations", "Hold return against imitation error: what error is enough?"),
+    "synset-errors": ("evaluations", "Measure the imitation error of policies trained on synsets."),
     "gather": ("paper", "Check returns of an experiment and bring them into one table."),
     "table": ("paper", "Make a table from the gathered returns."),
     "figure-data": ("paper", "Compute what a figure is drawn from."),

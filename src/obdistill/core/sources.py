@@ -46,6 +46,8 @@ STARTS = {
     "distill": ["obdistill.synsets.stage"],
     "evaluate": ["obdistill.evaluations.stage"],
     "train": ["obdistill.evaluations.train"],
+    "watch": ["obdistill.videos.watch"],
+    "export": ["obdistill.exports.stage"],
     "cost": ["obdistill.evaluations.cost"],
     "gather": ["obdistill.paper.gather"],
     "table": ["obdistill.paper.tables.make", "obdistill.core.methods"],

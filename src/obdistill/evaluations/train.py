@@ -63,6 +63,15 @@ def train(synset: Synset, policies: int = 1, seed: int = 0, settings: BcSettings
     return Policy(train_policies(synset, -1, chosen, policies, seed, ensemble=True), synset.task, made)
 
 
+def own_settings(synset: Synset) -> BcSettings:
+    """Return the training that a synset was made for: that of its distillation's inner loop.
+
+    A selection, or a synset made in memory, has none: then the paper's.
+    """
+    inner = artifacts.metadata_of(synset.artifact).get("settings", {}).get("inner", {})
+    return overlaid(BcSettings, None, inner, "inner")
+
+
 def evaluate(
     policy: Policy | Callable[[np.ndarray], np.ndarray],
     env_id: str | None = None,

@@ -21,6 +21,7 @@ STAGES = {
     "train": ("evaluations", "Train a policy, or several that act as one, on a synset and keep it."),
     "watch": ("videos", "Film policies at work, side by side."),
     "export": ("exports", "Export a synset with a card, or a policy, for other programs."),
+    "zoo": ("exports", "Copy synsets of finished results into the zoo."),
     "cost": ("evaluations", "Time the training on a whole dataset and on a synset."),
     "gather": ("paper", "Check returns of an experiment and bring them into one table."),
     "table": ("paper", "Make a table from the gathered returns."),

@@ -48,6 +48,7 @@ STARTS = {
     "train": ["obdistill.evaluations.train"],
     "watch": ["obdistill.videos.watch"],
     "export": ["obdistill.exports.stage"],
+    "zoo": ["obdistill.exports.zoo"],
     "cost": ["obdistill.evaluations.cost"],
     "gather": ["obdistill.paper.gather"],
     "table": ["obdistill.paper.tables.make", "obdistill.core.methods"],

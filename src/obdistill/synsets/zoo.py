@@ -15,9 +15,9 @@ INDEX = "index.json"
 PREFIX = "zoo:"  # of a name where a path is expected
 
 
-def entries() -> dict[str, Any]:
-    """Return the index: by name, ``best`` and, by seed, ``file`` in the zoo, ``sha256`` and mean ``score``."""
-    index = FOLDER / INDEX
+def entries(folder: Path | None = None) -> dict[str, Any]:
+    """Return the index: by name, the seed ``best`` and, for each of ``seeds``, ``file``, ``sha256`` and ``score``."""
+    index = (folder or FOLDER) / INDEX
     found: dict[str, Any] = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
     return found
 

@@ -33,6 +33,7 @@ SKY, GROUND, MARKS, EDGE = "#F4F6F8", "#D8D8D8", "#AAAAAA", "#FFFFFF"
 ROOM = 2.4  # height of a drawn picture, in heights or widths of the robot as it starts
 SMOOTH = 2  # outlines are drawn so many times larger and then made smaller
 log = logging.getLogger(__name__)
+logging.getLogger("OpenGL").setLevel(logging.WARNING)  # which package would make it faster is no one's concern here
 
 
 @functools.cache

@@ -49,7 +49,7 @@ def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
 
 def test_stable_baselines3_acts_as_the_policy(tmp_path):
     policies = pytest.importorskip("stable_baselines3.td3.policies")
-    policy = policy_in(tmp_path)
+    policy = policy_in(tmp_path, made_synset("Pendulum-v1", "pendulum"))
     export(tmp_path / "policy.safetensors", "sb3", tmp_path / "policy.zip")
     states = states_of(policy)
     actions, _ = policies.TD3Policy.load(tmp_path / "policy.zip").predict(states, deterministic=True)

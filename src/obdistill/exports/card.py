@@ -52,7 +52,7 @@ def summary(facts: Facts) -> str:
     where = f" for {synset.task.env_id}" if synset.task.env_id else ""
     return (
         f"{synset.size} (state, action) pairs{where}, {made} by {METHODS[synset.method].label} from the dataset "
-        f"{synset.task.name}: a fresh policy trained on them by behavior cloning acts like one trained on all of it."
+        f"{synset.task.name}, to train a policy on by behavior cloning."
     )
 
 
@@ -115,7 +115,8 @@ def _origin(facts: Facts) -> dict[str, str]:
     noted = [f"{key} `{value}`" for key, value in source.items()]
     rows["dataset"] = ", ".join([*counts, *noted]) or "not stated"
     if facts.near_expert:
-        rows["near-expert"] = f"{facts.near_expert['algorithm']}, settings {_plain(facts.near_expert['settings'])}"
+        settings = facts.near_expert.get("settings", {})
+        rows["near-expert"] = f"{facts.near_expert['algorithm']}, settings {_plain(settings)}"
     rows["method"] = f"{METHODS[synset.method].label} (`{synset.method}`, variant `{synset.variant}`)"
     rows["seed, outer steps"] = f"{synset.seed}, {int(synset.steps[-1]):,}"
     if facts.distillation:

@@ -30,7 +30,7 @@ renderer.close()
 """
 PATIENCE = 60  # seconds for a probe
 SKY, GROUND, MARKS, EDGE = "#F4F6F8", "#D8D8D8", "#AAAAAA", "#FFFFFF"
-ROOM = 2.4  # height of a drawn picture, in heights or widths of the robot as it starts
+ROOM = 1.8  # height of a drawn picture, in heights or widths of the robot as it starts
 SMOOTH = 2  # outlines are drawn so many times larger and then made smaller
 log = logging.getLogger(__name__)
 logging.getLogger("OpenGL").setLevel(logging.WARNING)  # which package would make it faster is no one's concern here
@@ -132,10 +132,12 @@ class _Drawing:
     def __init__(self, env: MujocoEnv, size: tuple[int, int], color: Color) -> None:
         self._env, self._color = env, color
         self._width, self._height = (SMOOTH * pixels for pixels in size)
-        self._along = side_view(env)
+        self._along = -1
         self._pixels_per_meter = 0.0
 
     def __call__(self) -> Image.Image:
+        if self._along < 0:  # not known before the first state
+            self._along = side_view(self._env)
         parts = outlines(self._env.model, self._env.data, self._along)
         corners = np.concatenate([part.points for part in parts])
         low, high = corners.min(0), corners.max(0)
@@ -161,7 +163,7 @@ class _Drawing:
     def _draw_part(self, draw: ImageDraw.ImageDraw, part: Outline, middle: np.ndarray) -> None:
         color = tuple(round(255 * channel) for channel in tint(self._color, part.shade))
         corners = [self._place(point, middle) for point in part.points]
-        draw.polygon(corners, fill=color, outline=EDGE, width=SMOOTH)
+        draw.polygon(corners, fill=color, outline=EDGE)
 
     def _place(self, point: np.ndarray, middle: np.ndarray) -> tuple[float, float]:
         """Return where a point in meters is in the picture, from its upper left corner."""

@@ -31,7 +31,7 @@ def check_can_write(path: Path) -> None:
 
 
 def write_film(path: Path, pictures: Sequence[Image.Image], fps: float) -> None:
-    """Write pictures of one size as a film, or with ``.png`` a few of them below each other.
+    """Write pictures of one size as a film, or with ``.png`` a few of them in one, along its shorter side.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ def write_film(path: Path, pictures: Sequence[Image.Image], fps: float) -> None:
             _write_mp4(to, pictures, fps)
         else:
             chosen = np.linspace(0, len(pictures) - 1, min(MOMENTS, len(pictures))).round().astype(int)
-            Image.fromarray(np.concatenate([np.asarray(pictures[i]) for i in chosen])).save(to)
+            beside = pictures[0].height > pictures[0].width
+            Image.fromarray(np.concatenate([np.asarray(pictures[i]) for i in chosen], int(beside))).save(to)
 
 
 def _write_gif(path: Path, pictures: Sequence[Image.Image], fps: float) -> None:

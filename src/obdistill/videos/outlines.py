@@ -77,6 +77,6 @@ def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Out
 
 
 def side_view(env: MujocoEnv) -> int:
-    """Return the axis of the world to look along: the one the hinges turn about."""
+    """Return the axis of the world to look along: the one the hinges turn about in the present state."""
     hinges = env.model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
     return int(np.argmax(np.abs(env.data.xaxis[hinges]).sum(0)))

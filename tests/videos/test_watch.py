@@ -3,6 +3,7 @@
 import re
 import sys
 
+import mujoco
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
@@ -140,12 +141,17 @@ def test_an_environment_without_outlines_is_refused():
 def test_mujoco_renders_where_a_library_is():
     if gl_library() is None:
         pytest.skip("needs EGL or OSMesa")
-    env, camera = open_environment("Hopper-v5", (64, 48), RED, "auto")
+    env, camera = open_environment("HalfCheetah-v5", (64, 48), RED, "auto")
     env.reset(seed=0)
-    picture = camera()
+    before = np.asarray(camera()).astype(int)
+    assert before.shape == (48, 64, 3)
+    env.unwrapped.data.qpos[0] += 40  # to the side
+    mujoco.mj_forward(env.unwrapped.model, env.unwrapped.data)
+    after = np.asarray(camera()).astype(int)
     env.close()
-    assert picture.size == (64, 48)
-    assert np.asarray(picture).std() > 10
+    robot = (before[..., 0] - before[..., 2]) > 20  # brown; ground and sky are not
+    assert robot.sum() > 30
+    assert (((after[..., 0] - after[..., 2]) > 20) & robot).sum() > 0.8 * robot.sum()  # the camera has followed
 
 
 def test_the_command_films_a_synset(tmp_path, monkeypatch, capfd):

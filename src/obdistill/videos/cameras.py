@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 from PIL import Image, ImageDraw
@@ -29,6 +30,7 @@ renderer.render()
 renderer.close()
 """
 PATIENCE = 60  # seconds for a probe
+FOLLOWING = "track"  # the camera that goes with the robot, by its name in Gymnasium's models
 SKY, GROUND, MARKS, EDGE = "#F4F6F8", "#D8D8D8", "#AAAAAA", "#FFFFFF"
 ROOM = 1.8  # height of a drawn picture, in heights or widths of the robot as it starts
 SMOOTH = 2  # outlines are drawn so many times larger and then made smaller
@@ -99,7 +101,9 @@ def open_environment(
         library = gl_library()
         if library is not None:
             os.environ[VARIABLE] = library
-            return _rendered(env_id, size, width=size[0], height=size[1])
+            follows = mujoco.mj_name2id(env.unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, FOLLOWING) >= 0
+            camera = {"camera_name": FOLLOWING} if follows else {}
+            return _rendered(env_id, size, width=size[0], height=size[1], **camera)
         if rendering == "mujoco":
             raise UserError(
                 "--rendering mujoco: no OpenGL library renders here; on Debian: apt-get install libegl1 (or "
@@ -109,7 +113,7 @@ def open_environment(
     return env, _Drawing(env.unwrapped, size, color)
 
 
-def _rendered(env_id: str, size: tuple[int, int], **options: int) -> "tuple[gymnasium.Env[Any, Any], Camera]":
+def _rendered(env_id: str, size: tuple[int, int], **options: int | str) -> "tuple[gymnasium.Env[Any, Any], Camera]":
     """Make an environment that draws itself."""
     env = environments.make(env_id, render_mode="rgb_array", **options)
 

@@ -98,7 +98,7 @@ readme: $(READY)  ## put the finished default run's table and figures into READM
 	python docs/publish_results.py
 
 zoo: $(READY)  ## copy synsets of finished results into the zoo (src/obdistill/zoo/names.csv says which)
-	obd zoo
+	obd zoo --results results
 
 dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc/dvc_stages.py and the imports of the sources
 	python workflow/dvc/dvc_stages.py

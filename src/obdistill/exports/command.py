@@ -46,9 +46,7 @@ def export(
 
 
 @stage("zoo")
-@click.option(
-    "--results", type=FOLDER, default=Path("results"), show_default=True, help="Folder of the finished results."
-)
+@click.option("--results", type=FOLDER, required=True, help="Folder of the finished results.")
 def zoo(results: Path) -> None:
     """Copy synsets of finished results into the zoo; src/obdistill/zoo/names.csv says which."""
     from obdistill.exports.zoo import make_zoo

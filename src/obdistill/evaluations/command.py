@@ -67,7 +67,10 @@ def train(
     seed: int,
     out: Path,
 ) -> None:
-    """Train a policy on SYNSET (.npz, zoo:NAME) and keep it in one file."""
+    """Train a policy on SYNSET (.npz, zoo:NAME) and keep it in one file.
+
+    Without settings, it is trained as the synset was distilled for.
+    """
     from obdistill.evaluations.train import make_policy
 
     make_policy(synset, settings, out, policies, seed, pick, env_id, episodes)

@@ -14,7 +14,7 @@ from obdistill.core.errors import UserError
 from obdistill.core.methods import METHODS
 from obdistill.core.units import Task
 from obdistill.evaluations.stage import environment_seeds
-from obdistill.evaluations.train import own_settings, train
+from obdistill.evaluations.train import train
 from obdistill.near_experts import near_expert as near_experts
 from obdistill.near_experts.near_expert import read_near_expert
 from obdistill.policies.policy import Policy
@@ -114,8 +114,7 @@ def read_actor(path: Path, seed: int) -> Actor:
             return read_near_expert_actor(path)
         policy = Policy.load(path)
     else:
-        synset = read_pairs(path)
-        policy = train(synset, seed=seed, settings=own_settings(synset))
+        policy = train(read_pairs(path), seed=seed)
     made = policy.made.get("synset", {})
     method = METHODS[made["method"]].label if made.get("method") in METHODS else "policy"
     label = f"{method}, {made['size']:,} pairs" if "size" in made else method

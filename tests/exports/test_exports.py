@@ -13,8 +13,9 @@ from helpers.synsets import made_synset, write_made_synset
 from obdistill.cli import main
 from obdistill.core.artifacts import sha256
 from obdistill.core.errors import UserError
+from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.exports.card import card, croissant, snippet
-from obdistill.exports.facts import D4RL, Facts, License, Score, gather_facts
+from obdistill.exports.facts import D4RL, Facts, License, Score, gather_facts, license_of
 from obdistill.exports.stage import export
 from obdistill.paper.statistics.intervals import Interval
 from obdistill.policies.settings import BcSettings
@@ -46,6 +47,7 @@ def test_the_last_snapshot_comes_back(folder, tmp_path):
     assert np.array_equal(after.observations, before.observations[-1:])
     assert np.array_equal(after.actions, before.actions[-1:])
     assert after.artifact.metadata["settings"] == before.artifact.metadata["settings"]
+    assert after.artifact.metadata["exported_from"] == {"file": "synset.npz", "sha256": before.artifact.sha256}
     assert sorted(path.name for path in (tmp_path / "npz").iterdir() if path.name[0] != ".") == [
         *("README.md", "croissant.json", "synset.json", "synset.npz")
     ]
@@ -187,6 +189,13 @@ def test_a_missing_package_is_named(folder, tmp_path, monkeypatch, capfd):
         main(["export", str(folder / "synset.npz"), "--to", "minari", "--out", str(tmp_path / "m")])
     assert end.value.code == 2
     assert "error: export needs minari: pip install 'obdistill[minari]'" in capfd.readouterr().err
+
+
+def test_only_files_of_d4rl_are_known_to_have_its_license():
+    url, _ = BUILT_IN["hopper-medium-v2"]
+    assert license_of({"source": "d4rl", "name": "hopper-medium-v2", "url": url}) == D4RL
+    assert license_of({"source": "d4rl", "url": "https://example.org/own.hdf5"}) is None
+    assert license_of({"source": "minari", "id": "obd/halfcheetah/medium-v0"}) is None
 
 
 def test_a_license_is_named(folder):

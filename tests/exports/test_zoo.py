@@ -120,6 +120,14 @@ def test_another_name_is_one_line(here, name, seed, line):
         obdistill.load(name, seed)
 
 
+def test_a_name_cannot_leave_the_zoo(here, tmp_path):
+    shutil.copytree(here / "zoo", tmp_path / "zoo")
+    table = tmp_path / "zoo" / TABLE
+    table.write_text(table.read_text().replace("swing_up", ".."))
+    with pytest.raises(UserError, match=r"names\.csv: name: '\.\.': use lower-case words joined by _$"):
+        make_zoo(here / "results", tmp_path / "zoo")
+
+
 def test_every_seed_needs_its_returns(here, tmp_path):
     shutil.copytree(here / "results", tmp_path / "results")
     gone = tmp_path / f"results/evaluations/{CELL}/seed12/standard.csv"

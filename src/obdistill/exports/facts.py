@@ -10,6 +10,7 @@ import pandas as pd
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
 from obdistill.datasets import transitions
+from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.evaluations.returns import read_returns
 from obdistill.evaluations.train import own_settings
 from obdistill.near_experts import near_expert as near_experts
@@ -138,7 +139,6 @@ def gather_facts(
         of_near_expert = _read(near_expert, near_experts.KIND, inputs.get("near_expert", {}), "distilled with")
         algorithm = {key: of_near_expert[key] for key in ("algorithm", "settings") if key in of_near_expert}
     license_given = License(license_name, attribution) if license_name else None
-    known = D4RL if source.get("source") == "d4rl" and "url" in source else None
     scores, training = _evaluations(synset, returns)
     last = replace(synset, steps=synset.steps[-1:], observations=synset.observations[-1:], actions=synset.actions[-1:])
     return Facts(
@@ -148,8 +148,13 @@ def gather_facts(
         source,
         algorithm,
         scores,
-        license_given or known,
+        license_given or license_of(source),
     )
+
+
+def license_of(source: Mapping[str, Any]) -> License | None:
+    """Return the license of a dataset by where it is from, None if it is not known: D4RL's own files have one."""
+    return D4RL if source.get("url") in {url for url, _ in BUILT_IN.values()} else None
 
 
 def _read(path: Path, kind: str, noted: Mapping[str, Any], how: str) -> dict[str, Any]:

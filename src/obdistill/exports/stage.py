@@ -82,10 +82,12 @@ def export_synset(facts: Facts, form: SynsetForm, folder: Path) -> None:
 
 
 def write_last_snapshot(synset: Synset, path: Path) -> None:
-    """Write a synset of the last snapshot only; the sidecar says what it was made with."""
-    last = last_snapshot(synset)
+    """Write a synset of the last snapshot only; the sidecar says what it was made with, and from which file it is."""
     made = artifacts.metadata_of(synset.artifact)
-    write_synset(path, last, {key: made[key] for key in KEPT if key in made})
+    facts = {key: made[key] for key in KEPT if key in made}
+    if synset.artifact is not None:
+        facts["exported_from"] = artifacts.inputs(synset=synset.artifact)["synset"]
+    write_synset(path, last_snapshot(synset), facts)
 
 
 def write_card(facts: Facts, folder: Path, files: Mapping[str, str], reads: str) -> None:

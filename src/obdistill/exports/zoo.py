@@ -1,6 +1,7 @@
 """The zoo made from finished results: all seeds of some synsets, the best one named, with cards and an index."""
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from obdistill.core.artifacts import sha256
+from obdistill.core.artifacts import metadata_of, sha256
 from obdistill.core.atomic import write_json
 from obdistill.core.errors import UserError
+from obdistill.core.settings import NAME
 from obdistill.evaluations.returns import read_returns
 from obdistill.exports.facts import gather_facts
 from obdistill.exports.stage import write_card, write_last_snapshot
@@ -67,6 +69,9 @@ def _rows(table: Path) -> list[dict[str, str]]:
     if tuple(frame.columns) != COLUMNS:
         raise UserError(f"{table}: has the columns {','.join(frame.columns)}; needed: {','.join(COLUMNS)}")
     rows: list[dict[str, str]] = frame.to_dict("records")
+    for row in rows:
+        if not re.fullmatch(NAME, row["name"]):
+            raise UserError(f"{table}: name: {row['name']!r}: use lower-case words joined by _")
     return rows
 
 
@@ -88,17 +93,15 @@ def _put(one: _Finished, results: Path, folder: Path) -> dict[str, Any]:
         seed: float(last_snapshots(read_returns(path)[0], 1)["score"].mean()) for seed, path in one.returns.items()
     }
     best = max(scores, key=lambda seed: scores[seed])
-    made_with = {
-        role: path
-        for role, path in (
-            ("dataset", results / "datasets" / one.row["task"] / "dataset.npz"),
-            ("near_expert", results / "near_experts" / one.row["task"] / "near_expert.safetensors"),
-        )
-        if path.is_file()
+    synset = read_synset(one.synsets[best])
+    files_of = {
+        "dataset": results / "datasets" / one.row["task"] / "dataset.npz",
+        "near_expert": results / "near_experts" / one.row["task"] / "near_expert.safetensors",
     }
+    inputs = metadata_of(synset.artifact).get("inputs", {})  # a selection may have no near-expert
     facts = gather_facts(
-        read_synset(one.synsets[best]),
-        **made_with,
+        synset,
+        **{role: path for role, path in files_of.items() if role in inputs and path.is_file()},
         returns=list(one.returns.values()),
         license_name=one.row["license"] or None,
         attribution=one.row["attribution"],

@@ -23,6 +23,8 @@ STAGES = {
     "export": ("exports", "Export a synset with a card, or a policy, for other programs."),
     "zoo": ("exports", "Copy synsets of finished results into the zoo."),
     "cost": ("evaluations", "Time the training on a whole dataset and on a synset."),
+    "error-curve": ("evaluations", "Hold return against imitation error: what error is enough?"),
+    "synset-errors": ("evaluations", "Measure the imitation error of policies trained on synsets."),
     "gather": ("paper", "Check returns of an experiment and bring them into one table."),
     "table": ("paper", "Make a table from the gathered returns."),
     "figure-data": ("paper", "Compute what a figure is drawn from."),

@@ -195,6 +195,27 @@ def test_adding_sizes_runs_those_sizes_only(workflow):
     assert all("/first/av_pbc/default/size4/" in path for path in made)
 
 
+def test_error_curves_are_made_before_synsets_and_again_only_for_what_they_use(workflow):
+    """The figure is drawn again in each case; the curve needs no synset, the synsets' errors need no curve."""
+    figure = {"figure_data": 1, "figure": 1}
+    workflow.write_config(changed(CONFIG, "error_curve", {}))
+    assert workflow.planned("error_curves").counts == {"error_curve": 2}
+    assert workflow.planned().counts == {"error_curve": 2, "synset_errors": 2, **figure}
+    assert workflow.snakemake("--quiet").code == 0
+    assert workflow.planned().counts == {}
+    with_seed = {"select": 2, "distill": 4, "evaluate": 6, "synset_errors": 2, **RETURNS, "figure_data": 5, "figure": 5}
+    assert workflow.planned("--config", "seeds=[0, 1, 2]").counts == with_seed
+    workflow.write_config(changed(CONFIG, "error_curve", {"episodes": 3}))
+    assert workflow.planned().counts == {"error_curve": 2, **figure}
+    workflow.write_config(changed(CONFIG, "error_curve", {}))
+    workflow.edit("src/obdistill/paper/figure_data/error_curve.py")
+    assert workflow.planned().counts == figure
+    workflow.edit("src/obdistill/evaluations/synset_errors.py")
+    assert workflow.planned().counts == {"synset_errors": 2, **figure}
+    workflow.edit("src/obdistill/evaluations/error_curve.py")
+    assert workflow.planned().counts == {"error_curve": 2, "synset_errors": 2, **figure}
+
+
 def test_a_lost_or_replaced_file_is_noticed(workflow):
     (workflow.folder / "results/synsets/first/dbc/default/size8/seed1/synset.json").unlink()
     assert workflow.planned().counts == {"distill": 1, "evaluate": 1, **RETURNS}

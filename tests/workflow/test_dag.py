@@ -69,6 +69,14 @@ def test_a_named_target_stops_after_its_stage(tmp_path, target, rules):
     assert workflow.planned(target).counts == {rule: ALL[rule] for rule in rules}
 
 
+def test_a_run_that_makes_table_1_ends_with_it(workflow):
+    table = workflow.folder / "results/paper/table_1.md"
+    table.unlink()
+    run = workflow.snakemake("tables")
+    assert run.code == 0, run.text
+    assert f"{table.read_text().strip()}\n\nTables and figures: results/paper/." in run.text
+
+
 def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
     def turned(value):
         return {key: turned(value[key]) for key in reversed(value)} if isinstance(value, dict) else value

@@ -14,6 +14,7 @@ from obdistill.evaluations.settings import (
     NearExpertEvaluationSettings,
 )
 from obdistill.policies.settings import BcSettings
+from obdistill.synsets.command import SYNSET
 
 dataset_option = click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 near_expert_option = click.option(
@@ -31,7 +32,7 @@ def _protocol(context: click.Context, parameter: click.Parameter, value: str) ->
 
 
 @stage("evaluate", EvaluateSettings)
-@click.option("--pairs", type=FILE, required=True, help="Synset or dataset artifact (.npz).")
+@click.option("--pairs", type=SYNSET, required=True, help="Synset (.npz, zoo:NAME) or dataset (.npz).")
 @click.option(
     "--protocol",
     default="standard",
@@ -50,7 +51,7 @@ def evaluate(settings: EvaluateSettings, pairs: Path, protocol: str, seed: int, 
 
 
 @stage("train", BcSettings)
-@click.argument("synset", type=FILE)
+@click.argument("synset", type=SYNSET)
 @click.option("--policies", type=click.IntRange(min=1), default=1, show_default=True, help="Fresh policies to train.")
 @click.option(
     "--pick",
@@ -79,7 +80,10 @@ def train(
     seed: int,
     out: Path,
 ) -> None:
-    """Train a policy on SYNSET (.npz) and keep it in one file."""
+    """Train a policy on SYNSET (.npz, zoo:NAME) and keep it in one file.
+
+    Without settings, it is trained as the synset was distilled for.
+    """
     from obdistill.evaluations.train import make_policy
 
     make_policy(synset, settings, out, policies, seed, pick, env_id, episodes)

@@ -18,7 +18,7 @@ STAGES := datasets near_experts synsets evaluations paper
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme page constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -93,6 +93,9 @@ $(VENV)/.docs: $(READY)
 
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py
+
+page: $(READY)  ## build the page that trains in the browser into page/build (needs npm)
+	python page/build.py
 
 dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc/dvc_stages.py and the imports of the sources
 	python workflow/dvc/dvc_stages.py

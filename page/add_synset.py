@@ -2,8 +2,8 @@
 
 ``python page/add_synset.py NAME --distilled SYNSET.npz RETURNS.csv --random SYNSET.npz RETURNS.csv``
 
-The returns are what ``obd evaluate`` wrote for each synset: the page trains policies by the settings that they were made
-with, and shows the library's returns beside its own.
+The returns are what ``obd evaluate`` wrote for each synset: the page trains policies by the settings that they were
+made with, and shows the library's returns beside its own.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import pandas as pd
 from obdistill import Synset, read_synset
 from obdistill.core.artifacts import read_sidecar
 from obdistill.core.atomic import replacing
+from obdistill.core.units import STD_FLOOR
 
 FOLDER = Path(__file__).resolve().parent / "synsets"
 
@@ -34,23 +35,19 @@ def page_synset(synset: Synset, bc: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``env_id``; ``observations`` (N, S) and ``actions`` (N, A) in the environment's units; ``mean`` and ``std`` (S,)
-        of the dataset's states, without the floor that the library and the page add to ``std``; ``bc``; ``source``.
+        ``task``, ``env_id``, ``method``, ``variant``, ``seed``, ``step``; ``observations`` (N, S) and ``actions`` (N,
+        A) in the environment's units; ``normalizer``: the arrays of `Normalizer`, and ``std_floor``, which is to be
+        added to ``state_std``; ``bc``.
     """
     return {
-        "env_id": synset.task.env_id,
+        **synset.task.metadata(),
+        **{"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.size},
+        "step": int(synset.steps[-1]),
         "observations": short(synset.observations[-1]),
         "actions": short(synset.actions[-1]),
-        "mean": short(synset.normalizer.state_mean),
-        "std": short(synset.normalizer.state_std),
+        "normalizer": {name: short(array) for name, array in synset.normalizer.arrays().items()}
+        | {"std_floor": STD_FLOOR},
         "bc": bc,
-        "source": {
-            "task": synset.task.name,
-            "method": synset.method,
-            "variant": synset.variant,
-            "seed": synset.seed,
-            "step": int(synset.steps[-1]),
-        },
     }
 
 

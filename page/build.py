@@ -40,7 +40,7 @@ def build(out: Path, synsets: Path = HERE / "synsets") -> None:
     for name in MODELS:
         path = importlib.metadata.distribution("gymnasium").locate_file(f"gymnasium/envs/mujoco/assets/{name}")
         shutil.copy(str(path), out / "models")
-    (out / "licenses.txt").write_text("\n\n".join(_licenses()))
+    (out / "licenses.txt").write_text("\n\n".join(_licenses()), "utf-8")
     shutil.copytree(synsets, out / "synsets")
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
     (out / "files.json").write_text(json.dumps(["./", *files]))  # for worker.js
@@ -65,13 +65,13 @@ def _licenses() -> Iterator[str]:
     for package in LICENSED:
         for file in importlib.metadata.files(package) or []:
             if "license" in file.name.lower():
-                yield f"==== {package}: {file.name} ====\n\n{file.read_text()}"
+                yield f"==== {package}: {file.name} ====\n\n{file.read_text('utf-8')}"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=HERE / "build", help="folder to write (default: page/build)")
-    parser.add_argument("--synsets", type=Path, default=HERE / "synsets", help="synsets to show (default: page/synsets)")
+    parser.add_argument("--synsets", type=Path, default=HERE / "synsets", help="what to show (default: page/synsets)")
     given = parser.parse_args()
     build(given.out, given.synsets)
     print(f"{given.out}: serve it with any static host, e.g. python -m http.server --directory {given.out}")

@@ -46,7 +46,7 @@ class Panel {
   async train(seed, stillWanted) {
     const { bc, observations, actions } = this.synset;
     const layers = freshLayers(bc, observations[0].length, actions[0].length, randomNumbers(seed));
-    this.training = new Training(this.synset, layers, this.robot.bounds);
+    this.training = new Training(this.synset, layers);
     const losses = [];
     while (!this.training.done && stillWanted()) {
       losses.push(this.training.step());
@@ -115,13 +115,14 @@ async function choose(entry) {
   for (const container of ['main', 'tbody', 'tfoot']) element(container).replaceChildren();
   panels = [];
   for (const kind of Object.keys(KINDS)) panels.push(await Panel.load(kind, entry));
-  const { bc, observations, source } = panels[0].synset;
+  const { bc, observations, task } = panels[0].synset;
   element('#size').textContent = observations.length;
-  element('#origin').textContent = `the dataset ${source.task}`;
+  element('#origin').textContent = `the dataset ${task}`;
   element('#training-settings').textContent =
     `Training: ${bc.architecture}, ${bc.optimizer}, learning rate ${bc.learning_rate}, ${bc.steps} steps on all pairs.`;
   if (entry.returns) {
-    const cells = panels.map(({ library: { mean, low, high } }) => `${number(mean)} (${number(low)} to ${number(high)})`);
+    const range = ({ mean, low, high }) => `${number(mean)} (${number(low)} to ${number(high)})`;
+    const cells = panels.map(({ library }) => range(library));
     const { policies, episodes } = entry.returns.distilled;
     addRow(element('tfoot'), `Library: mean (range), ${policies} policies, ${episodes} episodes`, cells);
   }

@@ -14,7 +14,6 @@ const HIDDEN_WIDTHS = {
   mlp_5: [256, 256, 256, 256],
   mlp_6: [256, 256, 256, 256, 256],
 };
-const STD_FLOOR = 1e-3; // the library adds it to every standard deviation
 const GAIN = Math.SQRT2; // of the orthogonal initialization
 const BETAS = [0.9, 0.999]; // of Adam
 
@@ -65,63 +64,68 @@ export function freshLayers(bc, stateSize, actionSize, random) {
   });
 }
 
+/** The product of matrices (rows, inner) and (inner, columns). Zeros on the left are skipped: many units are off. */
+function multiply(left, right, rows, inner, columns) {
+  const product = new Float64Array(rows * columns);
+  const factors = new Float64Array(inner + 3), starts = new Int32Array(inner + 3); // of rows on the right
+  for (let r = 0; r < rows; r++) {
+    let count = 0;
+    for (let i = 0; i < inner; i++) {
+      const factor = left[r * inner + i];
+      if (factor === 0) continue;
+      factors[count] = factor;
+      starts[count++] = i * columns;
+    }
+    factors.fill(0, count, count + 3);
+    const start = r * columns;
+    for (let k = 0; k < count; k += 4) { // four at once: less time goes to memory
+      const f0 = factors[k], f1 = factors[k + 1], f2 = factors[k + 2], f3 = factors[k + 3];
+      const s0 = starts[k], s1 = starts[k + 1], s2 = starts[k + 2], s3 = starts[k + 3];
+      for (let j = 0; j < columns; j++) {
+        product[start + j] += f0 * right[s0 + j] + f1 * right[s1 + j] + f2 * right[s2 + j] + f3 * right[s3 + j];
+      }
+    }
+  }
+  return product;
+}
+
+function transpose(matrix, rows, columns) {
+  const transposed = new Float64Array(matrix.length);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) transposed[j * rows + i] = matrix[i * columns + j];
+  return transposed;
+}
+
 /** Outputs of all layers for `count` states: ReLU between layers, tanh at the end. */
 function forward(layers, states, count) {
   const outputs = [];
-  let below = states;
   layers.forEach((layer, depth) => {
-    const here = new Float64Array(count * layer.outputs);
-    for (let n = 0; n < count; n++) {
-      const row = here.subarray(n * layer.outputs, (n + 1) * layer.outputs);
-      row.set(layer.bias);
-      for (let i = 0; i < layer.inputs; i++) {
-        const value = below[n * layer.inputs + i];
-        if (value !== 0) addScaled(row, layer.weight, i * layer.outputs, value); // about half of the units are off
-      }
-    }
+    const here = multiply(outputs[depth - 1] ?? states, layer.weight, count, layer.inputs, layer.outputs);
     const last = depth === layers.length - 1;
-    for (let k = 0; k < here.length; k++) here[k] = last ? Math.tanh(here[k]) : Math.max(here[k], 0);
+    for (let k = 0; k < here.length; k++) {
+      const sum = here[k] + layer.bias[k % layer.outputs];
+      here[k] = last ? Math.tanh(sum) : Math.max(sum, 0);
+    }
     outputs.push(here);
-    below = here;
   });
   return outputs;
-}
-
-/** Add a multiple of the row of `matrix` that starts at `start` to `row`. */
-function addScaled(row, matrix, start, factor) {
-  for (let j = 0; j < row.length; j++) row[j] += factor * matrix[start + j];
-}
-
-/** Where a unit is on, the products of its row of weights with the gradient above; elsewhere 0. */
-function backward(layer, delta, below) {
-  const gradient = new Float64Array(below.length);
-  const { inputs, outputs, weight } = layer;
-  for (let k = 0; k < below.length; k++) {
-    if (below[k] <= 0) continue;
-    const start = (k % inputs) * outputs, row = Math.floor(k / inputs) * outputs;
-    let sum = 0;
-    for (let j = 0; j < outputs; j++) sum += weight[start + j] * delta[row + j];
-    gradient[k] = sum;
-  }
-  return gradient;
 }
 
 /** Training of a policy on pairs; `step` until it is `done`, then `act`. */
 export class Training {
   /**
-   * @param {object} synset observations (N, S) and actions (N, A) in the environment's units, mean, std, bc.
+   * @param {object} synset observations (N, S) and actions (N, A) in the environment's units, normalizer, bc.
    * @param {object[]} layers from `freshLayers`; they are changed.
-   * @param {object} bounds low and high of each action.
    */
-  constructor(synset, layers, bounds) {
-    const { bc } = synset;
+  constructor(synset, layers) {
+    const { bc } = synset, { action_low: low, action_high: high } = synset.normalizer;
     if (!['sgd', 'adam'].includes(bc.optimizer)) throw new Error(`The page has no optimizer ${bc.optimizer}.`);
     if (bc.batch_size) throw new Error('The page trains on all pairs at once; bc.batch_size is not supported.');
-    Object.assign(this, { synset, bc, layers, bounds, steps: 0, count: synset.actions.length });
-    this.center = bounds.low.map((low, j) => (bounds.high[j] + low) / 2);
-    this.half = bounds.low.map((low, j) => (bounds.high[j] - low) / 2);
+    Object.assign(this, { bc, layers, normalizer: synset.normalizer, steps: 0, count: synset.actions.length });
+    this.center = low.map((value, j) => (high[j] + value) / 2);
+    this.half = low.map((value, j) => (high[j] - value) / 2);
     this.states = Float64Array.from(synset.observations.flatMap((row) => this.normalized(row)));
-    this.targets = Float64Array.from(synset.actions.flatMap((row) => row.map((a, j) => (a - this.center[j]) / this.half[j])));
+    const target = (row) => row.map((action, j) => (action - this.center[j]) / this.half[j]);
+    this.targets = Float64Array.from(synset.actions.flatMap(target));
     this.slots = layers.flatMap(({ weight, bias }) => [weight, bias]).map((values) => ({
       values,
       first: new Float64Array(values.length), // the velocity of SGD, or Adam's mean of gradients
@@ -134,16 +138,18 @@ export class Training {
   }
 
   normalized(observation) {
-    const { mean, std } = this.synset;
-    return Array.from(observation, (value, i) => (value - mean[i]) / (std[i] + STD_FLOOR));
+    const { state_mean: mean, state_std: std, std_floor: floor } = this.normalizer;
+    return Array.from(observation, (value, i) => (value - mean[i]) / (std[i] + floor));
   }
 
   /** One full-batch step; returns the loss before it: the mean of the squared errors of all elements. */
   step() {
     const outputs = forward(this.layers, this.states, this.count);
-    const delta = outputs.at(-1).map((y, k) => y - this.targets[k]);
-    const loss = delta.reduce((sum, error) => sum + error * error, 0) / delta.length;
-    const gradients = this.gradients(outputs, delta.map((error, k) => 2 / delta.length * error * (1 - outputs.at(-1)[k] ** 2)));
+    const actions = outputs.at(-1);
+    const errors = actions.map((y, k) => y - this.targets[k]);
+    const loss = errors.reduce((sum, error) => sum + error * error, 0) / errors.length;
+    const delta = errors.map((error, k) => 2 / errors.length * error * (1 - actions[k] ** 2));
+    const gradients = this.gradients(outputs, delta);
     this.steps += 1;
     const update = this.bc.optimizer === 'adam' ? this.adam : this.sgd;
     this.slots.forEach((slot, i) => update.call(this, slot, gradients[i]));
@@ -152,20 +158,17 @@ export class Training {
 
   /** Gradients of all weights and biases, in the order of `slots`, from that of the last layer's sums. */
   gradients(outputs, delta) {
-    const gradients = [];
+    const gradients = [], ones = new Float64Array(this.count).fill(1);
     for (let depth = this.layers.length - 1; depth >= 0; depth--) {
-      const layer = this.layers[depth], below = depth ? outputs[depth - 1] : this.states;
-      const weight = new Float64Array(layer.weight.length), bias = new Float64Array(layer.outputs);
-      for (let n = 0; n < this.count; n++) {
-        addScaled(bias, delta, n * layer.outputs, 1);
-        for (let i = 0; i < layer.inputs; i++) {
-          const value = below[n * layer.inputs + i];
-          if (value === 0) continue;
-          addScaled(weight.subarray(i * layer.outputs, (i + 1) * layer.outputs), delta, n * layer.outputs, value);
-        }
-      }
-      gradients.unshift(weight, bias);
-      if (depth) delta = backward(layer, delta, below);
+      const { inputs, outputs: width, weight } = this.layers[depth];
+      const below = depth ? outputs[depth - 1] : this.states;
+      gradients.unshift(
+        multiply(transpose(below, this.count, inputs), delta, inputs, this.count, width),
+        multiply(ones, delta, 1, this.count, width),
+      );
+      if (!depth) break;
+      const gradient = multiply(delta, transpose(weight, inputs, width), this.count, width, inputs);
+      delta = gradient.map((value, k) => (below[k] > 0 ? value : 0));
     }
     return gradients;
   }
@@ -191,7 +194,7 @@ export class Training {
   /** The action for one observation, in the environment's units and within its bounds. */
   act(observation) {
     const output = forward(this.layers, this.normalized(observation), 1).at(-1);
-    const { low, high } = this.bounds;
+    const { action_low: low, action_high: high } = this.normalizer;
     return Array.from(output, (y, j) => Math.min(Math.max(y * this.half[j] + this.center[j], low[j]), high[j]));
   }
 }

@@ -39,8 +39,6 @@ export class Robot {
     this.data = new library.MjData(this.model);
     this.interval = environment.frameSkip * this.model.opt.timestep; // seconds between two actions
     this.start = Float64Array.from(this.data.qpos);
-    const range = this.model.actuator_ctrlrange; // low and high in turns
-    this.bounds = { low: [...range].filter((_, k) => k % 2 === 0), high: [...range].filter((_, k) => k % 2) };
     this.begin(this.start, new Float64Array(this.model.nv));
   }
 

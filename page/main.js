@@ -27,15 +27,19 @@ class Panel {
   }
 
   constructor(kind, entry, synset, robot) {
-    Object.assign(this, { kind, synset, robot, library: entry.returns?.[kind] });
+    Object.assign(this, { kind, synset, robot, library: entry.returns?.[kind], losses: [] });
     this.section = element('#panel').content.cloneNode(true).firstElementChild;
     const heading = element('h2', this.section);
     heading.textContent = `${synset.actions.length} ${KINDS[kind]}`;
     heading.className = kind;
     element('main').append(this.section);
     this.color = getComputedStyle(heading).color;
-    drawLoss(element('.loss', this.section), [], 1, this.color);
-    drawRobot(element('.robot', this.section), robot);
+  }
+
+  /** Draw both canvases, as wide as they are now. */
+  draw() {
+    drawLoss(element('.loss', this.section), this.losses, this.synset.bc.steps, this.color);
+    drawRobot(element('.robot', this.section), this.robot);
   }
 
   say(where, text) {
@@ -47,11 +51,11 @@ class Panel {
     const { bc, observations, actions } = this.synset;
     const layers = freshLayers(bc, observations[0].length, actions[0].length, randomNumbers(seed));
     this.training = new Training(this.synset, layers);
-    const losses = [];
+    this.losses = [];
     while (!this.training.done && stillWanted()) {
-      losses.push(this.training.step());
-      this.say('.training', `Step ${this.training.steps} of ${bc.steps}, loss ${losses.at(-1).toPrecision(3)}`);
-      drawLoss(element('.loss', this.section), losses, bc.steps, this.color);
+      this.losses.push(this.training.step());
+      this.say('.training', `Step ${this.training.steps} of ${bc.steps}, loss ${this.losses.at(-1).toPrecision(3)}`);
+      this.draw();
       await nextFrame();
     }
   }
@@ -62,7 +66,7 @@ class Panel {
     while (!robot.done && robot.steps * robot.interval < seconds) robot.step(this.training.act(robot.observation()));
     const end = robot.fallen ? ', fallen' : '';
     this.say('.episode', `Return ${number(robot.total)} after ${robot.steps} steps${end}`);
-    drawRobot(element('.robot', this.section), robot);
+    this.draw();
   }
 }
 
@@ -105,16 +109,27 @@ function show(text) {
   element('#status').textContent = text;
 }
 
-/** Load a synset of the list, with its robots. */
+/** Load a synset of the list; until then, nothing can be clicked. */
 async function choose(entry) {
   run = null;
-  const controls = [element('#train'), element('#synset')];
-  for (const control of controls) control.disabled = true;
+  element('#train').disabled = element('#synset').disabled = true;
   show('Loading MuJoCo …');
+  try {
+    await load(entry);
+    element('#train').disabled = false;
+    show('Ready.');
+  } finally {
+    element('#synset').disabled = false;
+  }
+}
+
+/** Make the panels of a synset, with their robots. */
+async function load(entry) {
   for (const { robot } of panels) robot.delete();
   for (const container of ['main', 'tbody', 'tfoot']) element(container).replaceChildren();
   panels = [];
   for (const kind of Object.keys(KINDS)) panels.push(await Panel.load(kind, entry));
+  for (const panel of panels) panel.draw();
   const { bc, observations, task } = panels[0].synset;
   element('#size').textContent = observations.length;
   element('#origin').textContent = `the dataset ${task}`;
@@ -126,8 +141,6 @@ async function choose(entry) {
     const { policies, episodes } = entry.returns.distilled;
     addRow(element('tfoot'), `Library: mean (range), ${policies} policies, ${episodes} episodes`, cells);
   }
-  for (const control of controls) control.disabled = false;
-  show('Ready.');
 }
 
 async function begin() {
@@ -137,6 +150,7 @@ async function begin() {
   const guarded = (action) => () => action().catch((error) => show(`Error: ${error.message}`));
   select.addEventListener('change', guarded(() => choose(entries[select.value])));
   element('#train').addEventListener('click', guarded(start));
+  window.addEventListener('resize', () => panels.forEach((panel) => panel.draw()));
   await choose(entries[0]);
 }
 

@@ -54,10 +54,10 @@ def write_returns(path: Path, returns: list[float], bc: BcSettings = SHORT) -> P
     return path
 
 
-def add_made(name: str, env_id: str, source: Path, folder: Path) -> None:
+def add_made(name: str, env_id: str, source: Path, folder: Path, bc: BcSettings = SHORT) -> None:
     """Put made synsets of an environment into a folder for the page."""
     pairs = write_made_synset(source / f"{env_id}.npz", env_id=env_id)
-    files = {kind: write_returns(source / f"{env_id}_{kind}.csv", [1.0, 2.0, 6.0]) for kind in ("a", "b")}
+    files = {kind: write_returns(source / f"{env_id}_{kind}.csv", [1.0, 2.0, 6.0], bc) for kind in ("a", "b")}
     add_synset.add(name, [pairs, files["a"]], [pairs, files["b"]], folder)
 
 
@@ -86,13 +86,14 @@ def test_the_synsets_of_the_page_are_there_and_small():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The page, built with synsets of Hopper and Walker2d."""
+    """The page, built with synsets of Hopper and Walker2d, and one that it cannot train on."""
     for program in ("npm", "chromium"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
     folder = tmp_path_factory.mktemp("page")
     for name, env_id in (("Hopper", "Hopper-v5"), ("Walker2d", "Walker2d-v5")):
         add_made(name, env_id, folder / "made", folder / "synsets")
+    add_made("Residual", "Hopper-v5", folder / "made", folder / "synsets", BcSettings(architecture="residual"))
     command = [sys.executable, PAGE / "build.py", "--out", folder / "build", "--synsets", folder / "synsets"]
     subprocess.run(command, check=True)
     return folder / "build"
@@ -237,8 +238,20 @@ def test_a_click_trains_and_lets_both_policies_act(browser, server):
     assert [row[0] for row in rows] == ["1", "2"]
     assert all(float(cell) > 0 for row in rows for cell in row[1:])
     assert browser.evaluate("document.querySelector('tfoot').innerText").split("\t")[1:] == ["3 (1 to 6)"] * 2
-    browser.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.querySelector('#synset'))")
+    assert browser.problems == []
+
+
+@pytest.mark.slow
+def test_another_synset_is_chosen_and_what_cannot_be_trained_is_said(browser, server):
+    choose = "(s => { s.value = NUMBER; s.dispatchEvent(new Event('change')); })(document.querySelector('#synset'))"
+    ends = {"1": "Initialization 1 is done: train another one.", "2": "Error: The page has no architecture residual."}
+    browser.open(server.url)
     browser.wait_for("document.querySelector('#status').textContent === 'Ready.'")
+    for number, end in ends.items():
+        browser.evaluate(choose.replace("NUMBER", number))
+        browser.wait_for("!document.querySelector('#train').disabled")
+        browser.evaluate("document.querySelector('#train').click()")
+        browser.wait_for(f"document.querySelector('#status').textContent === '{end}'")
     assert browser.evaluate("document.querySelector('tbody').rows.length") == 0
     assert browser.problems == []
 

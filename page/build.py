@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = ["index.html", "style.css", "main.js", "policy.js", "robot.js", "draw.js", "worker.js"]
 MODELS = ["half_cheetah.xml", "hopper.xml", "walker2d.xml", "walker2d_v5.xml"]
 MUJOCO = ["mujoco.js", "mujoco.wasm"]
+NPM_OPTIONS = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
 LICENSED = ["mujoco", "gymnasium"]  # Python packages whose license files go with the page
 
 
@@ -55,7 +56,9 @@ def _copy_mujoco(to: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, folder)
-        subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True)
+        done = subprocess.run([npm, "ci", *NPM_OPTIONS], cwd=folder, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            sys.exit("error: npm could not install @mujoco/mujoco (above)")
         for name in MUJOCO:
             shutil.copyfile(Path(folder, "node_modules/@mujoco/mujoco", name), to / name)
 

@@ -1,14 +1,14 @@
 """A headless Chromium, driven by its DevTools protocol over a pipe, and a local server of a folder."""
 
 import base64
-import functools
 import json
 import os
 import subprocess
-import threading
 import time
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+
+from helpers.server import LocalServer
 
 # no name is looked up but the local server's; shared memory of containers is too small
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1000,980"]
@@ -91,26 +91,17 @@ class Browser:
         os.close(self._to)
 
 
-class FolderServer:
-    """Serves a folder on this machine; `requests` has the paths that were asked for."""
+class FolderServer(LocalServer):
+    """Serves a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.requests: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, self, folder))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__init__(_Handler)
+        self.folder = folder
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    def __init__(self, server: FolderServer, folder: Path, *arguments) -> None:
-        self.asked = server.requests
-        super().__init__(*arguments, directory=str(folder))
+    def __init__(self, server: FolderServer, *arguments) -> None:
+        super().__init__(*arguments, directory=str(server.folder))
 
-    def log_request(self, *_) -> None:
-        self.asked.append(self.path)
+    def log_message(self, *_) -> None:
+        """Say nothing."""

@@ -32,6 +32,7 @@ PROTOCOLS = {
     ),
     "adam": BcSettings(architecture="mlp_3", optimizer="adam", learning_rate=1e-3),
 }
+NO_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH")  # npm's words for it
 ENVIRONMENTS = [f"{robot}-{version}" for robot in ("HalfCheetah", "Hopper", "Walker2d") for version in ("v4", "v5")]
 
 
@@ -95,7 +96,10 @@ def built(tmp_path_factory):
         add_made(name, env_id, folder / "made", folder / "synsets")
     add_made("Residual", "Hopper-v5", folder / "made", folder / "synsets", BcSettings(architecture="residual"))
     command = [sys.executable, PAGE / "build.py", "--out", folder / "build", "--synsets", folder / "synsets"]
-    subprocess.run(command, check=True)
+    made = subprocess.run(command, capture_output=True, text=True)
+    if any(code in made.stderr for code in NO_REGISTRY):
+        pytest.skip("npm reaches no registry")
+    assert made.returncode == 0, made.stderr
     return folder / "build"
 
 
@@ -109,7 +113,7 @@ def server(built):
 @pytest.fixture(scope="module")
 def browser(server, tmp_path_factory):
     browser = Browser(tmp_path_factory.mktemp("profile"))
-    browser.open(server.url)
+    browser.open(server.root)
     yield browser
     browser.close()
 
@@ -222,7 +226,7 @@ def test_a_robot_of_the_page_moves_and_is_rewarded_as_gymnasiums(env_id, built, 
 
 @pytest.mark.slow
 def test_a_click_trains_and_lets_both_policies_act(browser, server):
-    browser.open(server.url)
+    browser.open(server.root)
     browser.wait_for("document.querySelector('#status').textContent === 'Ready.'")
     browser.evaluate("document.querySelector('#speed').value = '16'")
     losses = set()
@@ -245,7 +249,7 @@ def test_a_click_trains_and_lets_both_policies_act(browser, server):
 def test_another_synset_is_chosen_and_what_cannot_be_trained_is_said(browser, server):
     choose = "(s => { s.value = NUMBER; s.dispatchEvent(new Event('change')); })(document.querySelector('#synset'))"
     ends = {"1": "Initialization 1 is done: train another one.", "2": "Error: The page has no architecture residual."}
-    browser.open(server.url)
+    browser.open(server.root)
     browser.wait_for("document.querySelector('#status').textContent === 'Ready.'")
     for number, end in ends.items():
         browser.evaluate(choose.replace("NUMBER", number))
@@ -260,10 +264,10 @@ def test_another_synset_is_chosen_and_what_cannot_be_trained_is_said(browser, se
 def test_the_page_opens_again_without_its_server(built, tmp_path):
     server, browser = FolderServer(built), Browser(tmp_path / "profile")
     try:
-        browser.open(server.url)
+        browser.open(server.root)
         browser.evaluate("navigator.serviceWorker.ready.then(() => true)")
         server.close()
-        browser.open(server.url)
+        browser.open(server.root)
         browser.wait_for("document.querySelector('#status').textContent === 'Ready.'")
     finally:
         browser.close()

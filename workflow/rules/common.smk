@@ -8,6 +8,7 @@ from obdistill.core import lock, provenance, sources
 from obdistill.core.errors import UserError
 from obdistill.core.methods import OBJECTIVES, SELECTIONS
 from obdistill.experiment import stale
+from obdistill.experiment.closing import closing_words
 from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.record import Record
 from snakemake.logging import logger

@@ -21,7 +21,7 @@ LOGGER = $(if $(LIVE),--logger rich)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme zoo constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme page zoo constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -96,6 +96,9 @@ $(VENV)/.docs: $(READY)
 
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py
+
+page: $(READY)  ## build the page that trains in the browser into page/build (needs npm)
+	python page/build.py
 
 zoo: $(READY)  ## copy synsets of finished results into the zoo (src/obdistill/zoo/names.csv says which)
 	obd zoo --results results

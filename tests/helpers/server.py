@@ -1,11 +1,27 @@
-"""A local server that misbehaves on purpose."""
+"""Servers on this machine, one of which misbehaves on purpose."""
 
 import functools
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Server:
+class LocalServer:
+    """Serves until `close`; each request gets a handler, made with this server as its first argument."""
+
+    def __init__(self, handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, self))
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        self.root = f"http://127.0.0.1:{self._server.server_port}/"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Server(LocalServer):
     """Serves `body` at every path; the tests set how it misbehaves and read `requests`."""
 
     def __init__(self, body: bytes, name: str = "hopper.hdf5") -> None:
@@ -19,16 +35,12 @@ class Server:
         self.content_type = "application/x-hdf5"
         self.raw: bytes | None = None  # the whole answer, if it is not HTTP as it should be
         self.requests: list[str | None] = []  # the Range header of each request
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, self))
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/data/{name}"
+        super().__init__(_Handler)
+        self.url = f"{self.root}data/{name}"
 
     def close(self) -> None:
         self.closed.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().close()
 
 
 class _Handler(BaseHTTPRequestHandler):

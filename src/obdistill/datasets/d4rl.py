@@ -13,7 +13,7 @@ import numpy as np
 
 from obdistill.core import artifacts, environments
 from obdistill.core.errors import UserError
-from obdistill.datasets import checks, download, files, hdf5
+from obdistill.datasets import checks, download, files, hdf5, remembered
 from obdistill.datasets.checks import Unpacking, Warn
 from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.datasets.settings import D4rlSettings
@@ -51,6 +51,8 @@ def load(settings: D4rlSettings) -> Loaded:
     sha256 = artifacts.sha256(path)
     if settings.sha256 not in (None, sha256):
         raise UserError(f"{url}: has the sha256 {sha256}; the setting sha256 is {settings.sha256}")
+    if settings.sha256 is None and "file" in origin:
+        remembered.check([path], sha256)
     if settings.file in BUILT_IN:
         origin["name"] = settings.file
     transitions = read(path, max_episode_steps(env_id), warnings.append)

@@ -39,7 +39,7 @@ DATA, CHECKPOINT, STATISTICS, CONFIGURATION = "plain.hdf5", "checkpoint.pt", "st
 COLLECTION = "collection.json"
 MINARI = f"{minari_files.ID}/data/main_data.hdf5"
 METADATA = f"{minari_files.ID}/data/metadata.json"
-PATIENCE = 60  # seconds for reading a small file
+PATIENCE = 600  # seconds for reading a small file, on however busy a machine
 _forks = multiprocessing.get_context("fork")
 
 

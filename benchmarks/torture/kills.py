@@ -13,7 +13,7 @@ from obdistill.core import artifacts
 
 DATA = {".npz", ".safetensors", ".csv", ".png", ".pdf", ".hdf5"}  # files whose bytes two runs share
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-PATIENCE = 300  # seconds after which a stage of a second hangs
+PATIENCE = 3600  # seconds after which a stage of a second hangs, on however busy a machine
 
 
 def data(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from benchmarks.torture.counts import Attack, Outcome
-from benchmarks.torture.kills import data, finish
+from benchmarks.torture.kills import PATIENCE, data, finish
 
 from helpers import stages
 from obdistill.core import artifacts, atomic
@@ -114,7 +114,7 @@ def race_commands(tries: int, random: Random, root: Path) -> Iterator[Outcome]:
         time.sleep(random.uniform(0, 0.8) * took)
         second = stages.start_step(raced, "near-expert")
         for process in (first, second):
-            process.join(300)
+            process.join(PATIENCE)
         said = (raced / stages.SAID).read_text()
         codes = [first.exitcode, second.exitcode]
         refused = codes.count(2)

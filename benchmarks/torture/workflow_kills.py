@@ -40,7 +40,7 @@ KINDS = (
     "SIGKILL to Snakemake and its jobs",
     "SIGTERM to Snakemake and its jobs",
 )
-PATIENCE = 600  # seconds
+PATIENCE = 3600  # seconds; a machine may be busy
 BUSY = "another run is at work"
 
 

@@ -197,6 +197,16 @@ def test_editing_the_module_of_an_own_environment_reruns_what_acts_in_it(tmp_pat
     workflow.environment["PYTHONPATH"] += f"{os.pathsep}{robot.parent}"
     run = workflow.snakemake("evaluations")
     assert run.code == 0, run.text
+    assert workflow.planned("evaluations").counts == {}
+    status = robot.stat()
+    replace(robot, "gravity = 1")  # with an old date: only its content tells
+    acting = {"dataset": 1, "evaluate_near_expert": 1, "evaluate": 6, "evaluate_whole_data": 1}
+    answer = workflow.planned("evaluations")
+    assert acting.items() <= answer.counts.items()
+    assert "first/dataset.npz: the module of its environment was another" in answer.text
+    robot.write_text("")
+    os.utime(robot, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert workflow.planned("evaluations").counts == {}
     robot.write_text("gravity = 0")
     plan = workflow.planned("evaluations")
     assert plan.counts == {

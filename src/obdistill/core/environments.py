@@ -12,6 +12,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from obdistill.core import provenance
 from obdistill.core.errors import UserError, out_of_memory
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
             env = gymnasium.make(env_id, disable_env_checker=True, **options)
     except Exception as error:  # of Gymnasium, or of whatever the id has it import and make
         raise UserError(f"env_id: {env_id!r}: {' '.join(str(error).split())}") from None
+    provenance.note_environment(env_id)
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise UserError(f"env_id: {env_id!r}: its {name} space is {space}; a Box with one dimension is needed")

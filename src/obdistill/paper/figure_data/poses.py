@@ -4,6 +4,7 @@ The outlines of the bodies are computed from MuJoCo's kinematics and drawn as ve
 OpenGL library that a bare machine lacks, and its pixels differ from driver to driver.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,16 @@ from obdistill.paper import names
 from obdistill.paper.settings import FigureSettings
 from obdistill.synsets.synset import Synset, read_pairs
 
+log = logging.getLogger(__name__)
 CIRCLE = np.stack([np.cos(angles := np.linspace(0, 2 * np.pi, 32, endpoint=False)), np.sin(angles)], 1)
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
 UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 # axis looked along -> axes to the right and up, and the end of it that is near; from the side as MuJoCo's cameras look
 VIEWS = {0: (1, 2, 1), 1: (0, 2, -1), 2: (0, 1, 1)}
+
+
+class CannotBeDrawn(UserError):
+    """Outlines of an environment's robot cannot be drawn; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,8 @@ class Example:
 
 def read_examples(
     paths: Iterable[Path], pairs: int, method: str | None = None, size: int | None = None
-) -> tuple[list[Example], list[dict[str, Any]]]:
-    """Read synsets and set some pairs of each in scene.
+) -> tuple[list[Example], list[str], list[dict[str, Any]]]:
+    """Read synsets and set some pairs of each in scene, as far as their environments can be drawn.
 
     Parameters
     ----------
@@ -96,13 +102,15 @@ def read_examples(
     -------
     examples : list of Example
         In the order of names.
+    left_out : list of str
+        Why a task is not among them.
     inputs : list of dict
         Name and sha256 of every file shown.
 
     Raises
     ------
     UserError
-        If nothing is left, two synsets are about one task, or a state cannot be set from an observation.
+        If nothing is left after the choices, or two synsets are about one task.
     """
     by_task: dict[str, tuple[Path, Synset]] = {}
     given = list(paths)
@@ -118,7 +126,14 @@ def read_examples(
     tasks = sorted(by_task, key=names.task_position)
     shown = [by_task[task] for task in tasks]
     inputs = [{"file": str(path), "sha256": synset.artifact.sha256} for path, synset in shown if synset.artifact]
-    return [example(synset, pairs) for _, synset in shown], inputs
+    examples, left_out = [], []
+    for _, synset in shown:
+        try:
+            examples.append(example(synset, pairs))
+        except CannotBeDrawn as error:
+            left_out.append(f"Without {synset.task.name}: {error}.")
+            log.warning("figure_2 is without %s: %s", synset.task.name, error)
+    return examples, left_out, inputs
 
 
 def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:
@@ -145,14 +160,15 @@ def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:
 
 def poses(paths: Sequence[Path], settings: FigureSettings) -> tuple[pd.DataFrame, dict[str, str], list[dict[str, Any]]]:
     """Make what figure 2 is drawn from: outlines of some pairs of each synset, facts for the caption, and inputs."""
-    examples, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
+    examples, left_out, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
     synsets = [example.synset for example in examples]
     rows = dict.fromkeys((names.row_label((synset.method, synset.variant)), synset.seed) for synset in synsets)
     facts = {
-        "method": ", ".join(f"{label}, seed {seed}" for label, seed in rows),
+        "method": ", ".join(f"{label}, seed {seed}" for label, seed in rows) or names.span([]),
         "size": names.span(synset.actions.shape[1] for synset in synsets),
         "step": names.span(int(synset.steps[-1]) for synset in synsets),
         "seconds": names.span(example.seconds for example in examples),
+        "left_out": " ".join(left_out),
     }
     return outlines_table(examples), facts, inputs
 
@@ -221,7 +237,7 @@ def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Out
     Raises
     ------
     UserError
-        If a geom is of a kind not known here.
+        If a geom is of a kind not known here (`CannotBeDrawn`).
     """
     *plane, near = VIEWS[along]
     bodies = np.flatnonzero(model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE)  # all but the ground
@@ -237,7 +253,7 @@ def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Out
             case mujoco.mjtGeom.mjGEOM_BOX:
                 points, radius = CORNERS * size, 0.0
             case _:
-                raise UserError(f"the model has a geom of kind {kind.name}; allowed: plane, sphere, capsule, box")
+                raise CannotBeDrawn(f"the model has a geom of kind {kind.name}; allowed: plane, sphere, capsule, box")
         placed = (points @ data.geom_xmat[i].reshape(3, 3).T + data.geom_xpos[i])[:, plane]
         swept = (placed[:, None] + radius * CIRCLE).reshape(-1, 2)
         found.append(Outline(swept[ConvexHull(swept).vertices], colors.index(tuple(model.geom_rgba[i]))))
@@ -253,9 +269,9 @@ def _environment(env_id: str) -> tuple[MujocoEnv, int]:
         skipped = len(state) - len(observation)
         if skipped >= 0 and np.array_equal(state[skipped:], observation):
             return env, skipped
-    raise UserError(
+    raise CannotBeDrawn(
         f"env_id: {env_id!r}: its state cannot be set from an observation; allowed: MuJoCo environments whose "
-        "observation is positions and velocities (HalfCheetah, Hopper, Walker2d, Swimmer); leave this figure out"
+        "observation is positions and velocities (HalfCheetah, Hopper, Walker2d, Swimmer)"
     )
 
 

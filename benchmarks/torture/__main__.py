@@ -1,8 +1,9 @@
 """Kill, race, damage and mislead at random, and count what is lost and what passes wrong; both must be 0.
 
 ``make torture`` takes about an hour on two idle cores, ``--short`` some minutes. The counts go into a csv, one row per
-kind of attack; a run that was stopped goes on with the kinds that are not in it: delete the csv to begin anew. Kinds marked ``protected: no`` are those that
-nothing can protect; docs/reliability.md says why. Status 1 if anything else was lost or wrong.
+kind of attack; a run that was stopped goes on with the kinds that are not in it: delete the csv to begin anew. Kinds
+marked ``protected: no`` are those that nothing can protect; docs/reliability.md says why. Status 1 if anything else was
+lost or wrong.
 """
 
 import argparse

@@ -40,7 +40,7 @@ def load(settings: D4rlSettings) -> Loaded:
     if files.is_url(url):
         origin = {"source": "d4rl", "url": url}
         cache = files.expand(settings.cache) if settings.cache else files.default_cache()
-        path = download.fetch(url, cache, lambda file: _check(file, url), settings.sha256)
+        path = download.fetch(url, cache, lambda file: _check(file, url), settings.sha256, settings.mirrors)
     else:
         path = files.expand(url)
         if not path.is_file():

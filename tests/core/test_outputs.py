@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from helpers.fake_returns import write_returns
-from helpers.small import write_small_inputs
+from helpers.good_files import write_small_synset
 from obdistill.cli import main
 from obdistill.core import outputs
-from obdistill.synsets.settings import DistillSettings
-from obdistill.synsets.stage import make_synset
 
 SUMMARY = "summary --table standard.csv --curves standard.csv --tests standard.csv"
 DISTILL = "distill --dataset dataset.npz --near-expert near_expert.safetensors --objective pbc --size 8"
@@ -62,9 +60,7 @@ REFUSED = [
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
-    dataset, _ = write_small_inputs(folder)
-    quick = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
-    make_synset(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
+    write_small_synset(folder)
     write_returns(folder / "standard.csv", 50.0)
     for name in ("weights.npz", "data.hdf5"):
         (folder / name).write_text("a user's")

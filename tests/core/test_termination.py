@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from helpers import stages
-from helpers.small import write_small_inputs
+from helpers.good_files import write_small_synset
 from obdistill.core import termination
 from obdistill.core.termination import Terminated
-from obdistill.synsets.settings import DistillSettings
-from obdistill.synsets.stage import make_synset
 
 TRAIN = "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc --set batch_size=8 "
 TRAIN += "--set actor_hidden_widths=[8] --set critic_hidden_widths=[8] --threads 1 --set steps=1000000"
@@ -23,9 +21,7 @@ EVALUATE = "evaluate --pairs synset.npz --out new/standard.csv --set bc.steps=1 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
-    dataset, _ = write_small_inputs(folder)
-    quick = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
-    make_synset(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
+    write_small_synset(folder)
     return folder
 
 

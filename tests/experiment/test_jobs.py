@@ -90,6 +90,31 @@ def test_a_variant_is_its_method_with_other_settings():
     assert [job["figure"] for job in experiment().figures()].count("recipes") == 0
 
 
+def test_a_variant_may_be_evaluated_in_another_way_and_selections_have_it_too():
+    jobs = experiment(
+        methods=["random", "pbc"],
+        variants={"adam": {"methods": ["random", "pbc"], "evaluate": {"episodes": 7, "bc": {"optimizer": "adam"}}}},
+        overrides=[{"tasks": "here", "evaluate": {"episodes": 3, "bc": {"steps": 9}}}],
+        size_study={"sizes": [16], "methods": ["pbc"], "evaluate": {"episodes": 2}},
+        seeds=[0],
+    )
+    about = {"task": "here", "protocol": "standard", "seed": 0}
+    settings = {
+        (job["method"], job["variant"], job["size"]): json.loads(
+            jobs.evaluate_settings(SimpleNamespace(**{**job, "size": str(job["size"])}))
+        )
+        for job in jobs.evaluations()
+        if job.items() >= about.items()
+    }
+    found = {cell: (s["episodes"], s["bc"]["optimizer"], s["bc"]["steps"]) for cell, s in settings.items()}
+    assert found == {
+        **{(method, "default", 256): (3, "sgd", 9) for method in ("random", "pbc")},
+        **{(method, "adam", 256): (7, "adam", 9) for method in ("random", "pbc")},
+        ("pbc", "default", 16): (2, "sgd", 9),
+        ("pbc", "adam", 16): (2, "adam", 9),
+    }
+
+
 def test_figures_of_synsets_show_one_of_each_task():
     shown = {"sizes": [16, 256], "methods": ["random", "dbc"], "seeds": [5, 3], "random_seeds": [8]}
     table, about = {"table": {"size": 16}}, {"variant": "default"}

@@ -21,6 +21,7 @@ BEYOND = (
     "not make",
     "twice",
     "several",
+    "changes nothing",
     "not in",
     "matches no",
     "no effect",

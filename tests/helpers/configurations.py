@@ -1,6 +1,7 @@
 """A small sound configuration, and what can be wrong with one."""
 
 import copy
+from typing import Any
 
 TASK = {"dataset": {"source": "minari", "id": "mujoco/hopper/medium-v0"}, "near_expert": {"algorithm": "iql"}}
 GOOD = {
@@ -139,9 +140,14 @@ BAD = [
         "tasks.hopper.dataset.file: 'a}': holds a brace; rename ",
     ),
     ("variants", {"default": {"distill": {"steps": 200}}}, "variants.default: is the name of `distill` itself"),
-    ("variants", {"x": {}}, "variants.x.distill: missing; it has no default"),
+    ("variants", {"x": {}}, "variants.x: changes nothing; write the keys of distill or evaluate that differ"),
+    ("variants", {"x": {"evaluate": {"bc": {"stepz": 3}}}}, "variants.x.evaluate.bc.stepz: unknown key (did you mean"),
     ("variants", {"x": {"distill": {"stepz": 3}}}, "variants.x.distill.stepz: unknown key (did you mean 'steps'?); "),
-    ("variants", {"x": {"methods": ["random"], "distill": {"steps": 200}}}, 'variants.x.methods[0]: "random": should'),
+    (
+        "variants",
+        {"x": {"methods": ["bc_whole"], "distill": {}}},
+        'variants.x.methods[0]: "bc_whole": should',
+    ),
     ("cost_repeats", 0, "cost_repeats: 0: should be greater than or equal to 1"),
     ("report.tables", ["table_9"], "report.tables[0]: \"table_9\": should be 'table_1'"),
     ("report.figures", ["figure_1", "figure_1"], "report.figures: 'figure_1' is listed twice"),
@@ -191,11 +197,16 @@ OLD = [
 ]
 
 
-def bad(path, value):
-    config = copy.deepcopy(GOOD)
+def changed(config: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Return a configuration with one key, e.g. ``distill.steps``, changed."""
+    config = copy.deepcopy(config)
     *parents, last = path.split(".")
     here = config
     for key in parents:
         here = here.setdefault(key, {})
     here[last] = value
     return config
+
+
+def bad(path: str, value: object) -> dict[str, Any]:
+    return changed(GOOD, path, value)

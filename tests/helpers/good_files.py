@@ -51,11 +51,16 @@ COMMANDS = {
 }
 
 
-def write_good(folder: Path) -> Path:
-    """Write one good file of each kind, and return the folder."""
+def write_small_synset(folder: Path) -> None:
+    """Write a synset and what it is made from."""
     dataset, _ = write_small_inputs(folder)
     quick = DistillSettings(steps=1, snapshot_every=1, inner={"steps": 1}, outer={"batch_size": 4})
     make_synset(dataset, None, "dbc", 8, 0, quick, folder / "synset.npz")
+
+
+def write_good(folder: Path) -> Path:
+    """Write one good file of each kind, and return the folder."""
+    write_small_synset(folder)
     gather([write_returns(folder / RETURNS, 50.0)], folder / GATHERED)
     make_figure_data("figure_1", [folder / GATHERED], folder / FIGURE_DATA, FigureSettings())
     minari_files.make(folder)

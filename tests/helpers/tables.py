@@ -1,6 +1,9 @@
 """What the tests of tables share."""
 
+import pandas as pd
+
 from helpers.fake_returns import read, write_returns
+from obdistill.core import artifacts
 from obdistill.paper.settings import TableSettings
 from obdistill.paper.tables import make
 from obdistill.paper.tables.make import TABLES
@@ -43,3 +46,11 @@ def rendered(form, name, table, digits=1, **settings):
 def counts(name, table):
     """Return the counts by row, each as one text."""
     return {row[""]: " × ".join(list(row.values())[1:]) for row in described(name, table).counts}
+
+
+def write_costs(path, task, size=401598):
+    rows = [(task, "whole_data", size, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
+    columns = ["task", "data", "size", "steps", "batch_size", "seconds", "megabytes"]
+    metadata = {"kind": "cost", "seconds_of_each_training": {"whole_data": [1234.56], "synset": [0.3, 0.1, 0.21]}}
+    artifacts.write_artifact(path, pd.DataFrame(rows, columns=columns), metadata)
+    return path

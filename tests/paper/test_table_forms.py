@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from helpers.fake_returns import gather_into, write_experiment, write_returns
-from helpers.tables import described, rendered, summarize, write_returns_of_table_1
-from obdistill.core import artifacts
+from helpers.tables import described, rendered, summarize, write_costs, write_returns_of_table_1
 from obdistill.core.errors import UserError
 from obdistill.paper import command
 from obdistill.paper.description import Description
@@ -26,14 +25,6 @@ from obdistill.paper.tables.table import Cell
 @pytest.fixture
 def returns(tmp_path):
     return write_returns_of_table_1(tmp_path)
-
-
-def write_costs(path, task, size=401598):
-    rows = [(task, "whole_data", size, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
-    columns = ["task", "data", "size", "steps", "batch_size", "seconds", "megabytes"]
-    metadata = {"kind": "cost", "seconds_of_each_training": {"whole_data": [1234.56], "synset": [0.3, 0.1, 0.21]}}
-    artifacts.write_artifact(path, pd.DataFrame(rows, columns=columns), metadata)
-    return path
 
 
 def test_markdown(returns):

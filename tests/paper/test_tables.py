@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers.fake_returns import write_returns
-from helpers.tables import counts, described, rendered, summarize, write_returns_of_table_1
-from obdistill.core import artifacts
+from helpers.tables import counts, described, rendered, summarize, write_costs, write_returns_of_table_1
 from obdistill.core.errors import UserError
 from obdistill.paper import numbers as paper
 from obdistill.paper.settings import TableSettings
@@ -227,14 +226,6 @@ def test_protocols_without_a_common_snapshot_are_refused(tmp_path):
     ]
     with pytest.raises(UserError, match="task hopper_medium: its protocols have no snapshot in common"):
         summarize(paths, "table_2")
-
-
-def write_costs(path, task, size=401598):
-    rows = [(task, "whole_data", size, 80000, 256, 1234.56, 22.4), (task, "synset", 256, 100, 256, 0.21, 0.0143)]
-    columns = ["task", "data", "size", "steps", "batch_size", "seconds", "megabytes"]
-    metadata = {"kind": "cost", "seconds_of_each_training": {"whole_data": [1234.56], "synset": [0.3, 0.1, 0.21]}}
-    artifacts.write_artifact(path, pd.DataFrame(rows, columns=columns), metadata)
-    return path
 
 
 def test_table_4_is_made_from_costs(tmp_path):

@@ -9,7 +9,7 @@ from obdistill.core.seeding import torch_generator
 from obdistill.policies.adam_unroll import AdamUnroll
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.bc import train
-from obdistill.policies.network import orthogonal_policies
+from obdistill.policies.network import Network, orthogonal_policies
 from obdistill.policies.settings import BcSettings
 
 
@@ -51,7 +51,7 @@ def test_the_inner_adam_trains_as_behavior_cloning_does():
     generator = torch_generator(5, "initialisation")
     initial = orthogonal_policies(ARCHITECTURES["mlp_2"], 3, 1, 2, generator, zero_output=True)
     assert not initial.weights[-1].any()
-    unroll = AdamUnroll(ARCHITECTURES["mlp_2"], 2, len(states), 3, 1, 12, 0.02, 1e-3)
+    unroll = AdamUnroll(Network(ARCHITECTURES["mlp_2"], 2, len(states), 3, 1, columns=True), 12, 0.02, 1e-3)
     trained = unroll.train(initial, states.expand(2, -1, -1).contiguous(), actions.expand(2, -1, -1))
     for mine, theirs in zip(found.tensors(), trained.tensors(), strict=True):
         assert torch.allclose(mine, theirs, atol=2e-5)

@@ -33,11 +33,15 @@ def problem(name: str, dtype=torch.float64, runs=RUNS, pairs=PAIRS, state=STATE,
     return architecture, doubled(initial), states, actions, cotangent
 
 
+def network_of(architecture, runs=RUNS, columns=False):
+    return Network(architecture, runs, PAIRS, STATE, ACTION, torch.float64, columns=columns)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_equals_autograd_in_float64(name, momentum):
     architecture, initial, states, actions, cotangent = problem(name)
-    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, momentum, dtype=torch.float64)
+    unroll = Unroll(network_of(architecture), STEPS, RATE, momentum)
     trained = unroll.train(initial, states, actions)
     found = unroll.pull_back(cotangent)
 
@@ -57,7 +61,7 @@ def test_equals_autograd_in_float64(name, momentum):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_adam_equals_autograd_in_float64(name, epsilon):
     architecture, initial, states, actions, cotangent = problem(name)
-    unroll = AdamUnroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, 0.05, epsilon, dtype=torch.float64)
+    unroll = AdamUnroll(network_of(architecture, columns=True), STEPS, 0.05, epsilon)
     leaves = [tensor.clone().requires_grad_() for tensor in (states, actions)]
     start = [tensor.clone().requires_grad_() for tensor in initial.tensors()]
     wanted = reference_adam(architecture, start, *leaves, STEPS, 0.05, epsilon)
@@ -71,7 +75,7 @@ def test_adam_equals_autograd_in_float64(name, epsilon):
 def test_adam_leaves_units_that_are_off_alone():
     architecture, initial, states, actions, cotangent = problem("mlp_2")
     initial.biases[0][:, :, :4] = -100  # four hidden units that no pair turns on
-    unroll = AdamUnroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, 0.05, 1e-3, dtype=torch.float64)
+    unroll = AdamUnroll(network_of(architecture, columns=True), STEPS, 0.05, 1e-3)
     trained = unroll.train(initial, states, actions)
     assert torch.equal(trained.weights[0][:, :, :4], initial.weights[0][:, :, :4])
     assert all(gradient.isfinite().all() for gradient in unroll.pull_back(cotangent))
@@ -79,7 +83,7 @@ def test_adam_leaves_units_that_are_off_alone():
 
 def test_equals_central_differences():
     architecture, initial, states, actions, cotangent = problem("mlp_4")
-    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, 0.5, dtype=torch.float64)
+    unroll = Unroll(network_of(architecture), STEPS, RATE, 0.5)
 
     def objective(x: torch.Tensor, a: torch.Tensor) -> float:
         trained = unroll.train(initial, x, a)
@@ -102,7 +106,7 @@ def at_the_papers_size(dtype: torch.dtype, precision: Precision = "float32") -> 
     architecture, initial, states, actions, cotangent = problem(
         "mlp_4", runs=1, pairs=256, state=17, action=6, architecture=ARCHITECTURES["mlp_4"]
     )
-    unroll = Unroll(architecture, 1, 256, 17, 6, 100, 0.1, dtype=dtype)
+    unroll = Unroll(Network(architecture, 1, 256, 17, 6, dtype), 100, 0.1)
     with products(precision):
         unroll.train(
             Parameters([w.to(dtype) for w in initial.weights], [b.to(dtype) for b in initial.biases]),
@@ -152,10 +156,10 @@ def test_the_precision_of_products_is_put_back():
 
 def test_runs_do_not_mix():
     architecture, initial, states, actions, cotangent = problem("residual")
-    together = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, dtype=torch.float64)
+    together = Unroll(network_of(architecture), STEPS, RATE)
     together.train(initial, states, actions)
     whole = together.pull_back(cotangent)
-    alone = Unroll(architecture, 1, PAIRS, STATE, ACTION, STEPS, RATE, dtype=torch.float64)
+    alone = Unroll(network_of(architecture, runs=1), STEPS, RATE)
     for run in range(RUNS):
         one = slice(run, run + 1)
         alone.train(initial[one], states[one], actions[one])
@@ -167,9 +171,7 @@ def test_training_without_keeping_is_the_same_training():
     architecture, initial, states, actions, _ = problem("mlp_4")
     for steps in (5, 6):
         trained = [
-            Unroll(architecture, RUNS, PAIRS, STATE, ACTION, steps, RATE, 0.9, keep, torch.float64).train(
-                initial, states, actions
-            )
+            Unroll(network_of(architecture), steps, RATE, 0.9, keep).train(initial, states, actions)
             for keep in (True, False)
         ]
         for kept, forgotten in zip(*(t.tensors() for t in trained), strict=True):
@@ -178,7 +180,7 @@ def test_training_without_keeping_is_the_same_training():
 
 def test_a_second_call_starts_afresh():
     architecture, initial, states, actions, cotangent = problem("mlp_4")
-    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, 0.9, dtype=torch.float64)
+    unroll = Unroll(network_of(architecture), STEPS, RATE, 0.9)
     unroll.train(initial, states, actions)
     first = unroll.pull_back(cotangent)
     unroll.train(initial, states * 2, actions)
@@ -233,7 +235,7 @@ def test_the_residual_network_adds_the_first_layer_after_the_third_layers_relu()
 def test_any_skips_equal_autograd(skips):
     architecture = Architecture((8, 8, 8, 8), skips)
     _, initial, states, actions, cotangent = problem("", architecture=architecture)
-    unroll = Unroll(architecture, RUNS, PAIRS, STATE, ACTION, STEPS, RATE, dtype=torch.float64)
+    unroll = Unroll(network_of(architecture), STEPS, RATE)
     unroll.train(initial, states, actions)
     found = unroll.pull_back(cotangent)
     leaves = [tensor.clone().requires_grad_() for tensor in (states, actions)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.configurations import changed
 from helpers.workflow_copy import CONFIG, REPOSITORY, WorkflowCopy, write_inputs
 from obdistill.core import sources
 
@@ -31,32 +32,6 @@ ALL = {
     },
     **{"evaluate_whole_data": 2, "cost": 2, **PAPER},
 }
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The workflow after a whole run."""
-    workflow = WorkflowCopy.make(tmp_path_factory.mktemp("dag") / "finished", CONFIG)
-    write_inputs(workflow)
-    run = workflow.snakemake("--quiet")
-    assert run.code == 0, run.text
-    return workflow
-
-
-@pytest.fixture
-def workflow(finished, tmp_path):
-    return finished.duplicate(tmp_path / "copy")
-
-
-def changed(path: str, value: object) -> dict[str, object]:
-    """Return the configuration with one key changed."""
-    config = copy.deepcopy(CONFIG)
-    *parents, last = path.split(".")
-    here = config
-    for key in parents:
-        here = here.setdefault(key, {})
-    here[last] = value
-    return config
 
 
 def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
@@ -88,7 +63,7 @@ def test_a_first_run_makes_everything_and_a_second_nothing(finished, tmp_path):
     ],
 )
 def test_a_named_target_stops_after_its_stage(tmp_path, target, rules):
-    workflow = WorkflowCopy.make(tmp_path / "copy", changed("tasks.first.dataset.download", True))
+    workflow = WorkflowCopy.make(tmp_path / "copy", changed(CONFIG, "tasks.first.dataset.download", True))
     (workflow.folder / "data").mkdir()
     (workflow.folder / "data/checkpoint.npz").write_text("data")
     assert workflow.planned(target).counts == {rule: ALL[rule] for rule in rules}
@@ -183,7 +158,7 @@ def test_editing_machinery_reruns_nothing(workflow):
     ],
 )
 def test_changing_a_setting_reruns_what_it_is_for(workflow, path, value, reruns):
-    workflow.write_config(changed(path, value))
+    workflow.write_config(changed(CONFIG, path, value))
     assert workflow.planned().counts == reruns
 
 
@@ -195,7 +170,7 @@ def test_adding_a_seed_runs_that_seed_only(workflow):
 
 def test_adding_a_protocol_runs_its_evaluations_only(workflow):
     other = {"methods": ["av_pbc"], "evaluate": {"bc": {"architecture": "mlp_2"}}}
-    workflow.write_config(changed("protocols", {"other": other}))
+    workflow.write_config(changed(CONFIG, "protocols", {"other": other}))
     answer = workflow.planned()
     assert answer.counts == {"evaluate": 4, **RETURNS, "table": 4}  # table_2 is new
     assert all("/other.csv" in path or path.startswith("results/paper/") for path in answer.outputs)
@@ -203,7 +178,7 @@ def test_adding_a_protocol_runs_its_evaluations_only(workflow):
 
 
 def test_adding_sizes_runs_those_sizes_only(workflow):
-    workflow.write_config(changed("size_study", {"sizes": [4], "tasks": "first"}))
+    workflow.write_config(changed(CONFIG, "size_study", {"sizes": [4], "tasks": "first"}))
     answer = workflow.planned()
     # table_5 and synset_size are new
     assert answer.counts == {"distill": 2, "evaluate": 2, **RETURNS, "table": 4, "figure_data": 5, "figure": 5}
@@ -220,7 +195,7 @@ def test_a_lost_or_replaced_file_is_noticed(workflow):
 
 
 def test_random_and_dbc_need_no_near_expert(tmp_path):
-    config = changed("methods", ["random", "dbc"])
+    config = changed(CONFIG, "methods", ["random", "dbc"])
     del config["tasks"]["second"]
     config["tasks"]["first"] = {"dataset": {"source": "minari", "id": "obd/first-v0"}}
     workflow = WorkflowCopy.make(tmp_path / "copy", config)
@@ -231,7 +206,7 @@ def test_random_and_dbc_need_no_near_expert(tmp_path):
 
 def test_a_selection_needs_the_near_expert_where_its_method_does(tmp_path):
     methods = ["random", "random_relabeled", "top_return", "k_center", "dual_ranking"]
-    workflow = WorkflowCopy.make(tmp_path / "copy", changed("methods", methods))
+    workflow = WorkflowCopy.make(tmp_path / "copy", changed(CONFIG, "methods", methods))
     write_inputs(workflow)
     planned = workflow.planned("synsets")
     assert planned.counts == {"collect": 1, "dataset": 2, "near_expert": 2, "select": 20}
@@ -240,7 +215,7 @@ def test_a_selection_needs_the_near_expert_where_its_method_does(tmp_path):
     found = {line.partition("--method ")[2].split()[0] for line in needy}
     assert found == {"random_relabeled", "k_center", "dual_ranking"}
     assert (len(commands), len(needy)) == (20, 12)
-    workflow.write_config(changed("methods", ["random", "top_return"]))
+    workflow.write_config(changed(CONFIG, "methods", ["random", "top_return"]))
     assert "near_expert" not in workflow.planned("synsets").counts
 
 
@@ -252,7 +227,7 @@ def test_only_distillations_and_near_experts_use_a_gpu(finished):
 
 
 def test_another_configfile_replaces_the_default(workflow):
-    other = changed("tasks", {"third": {"dataset": {"source": "minari", "id": "obd/third-v0"}}})
+    other = changed(CONFIG, "tasks", {"third": {"dataset": {"source": "minari", "id": "obd/third-v0"}}})
     workflow.write_config({**other, "methods": ["random"], "collections": {}}, "other.yaml")
     answer = workflow.planned("synsets", "--configfile", "other.yaml")
     assert answer.counts == {"dataset": 1, "select": 2}
@@ -270,7 +245,7 @@ def test_another_configfile_replaces_the_default(workflow):
     ],
 )
 def test_a_bad_configuration_is_one_line(workflow, path, value, line):
-    workflow.write_config(changed(path, value))
+    workflow.write_config(changed(CONFIG, path, value))
     answer = workflow.snakemake("--dry-run")
     assert answer.code != 0
     said = [text for text in answer.text.splitlines() if not text.startswith("Using workflow specific profile")]

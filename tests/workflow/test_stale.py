@@ -1,6 +1,5 @@
 """Results that are not what their jobs would make now are found, whatever dates and Snakemake's memory say."""
 
-import copy
 import json
 import os
 import shutil
@@ -8,26 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.configurations import changed
 from helpers.workflow_copy import CONFIG, WorkflowCopy, write_inputs
 
 OLD = 946684800  # the year 2000
 PAPER = {"gather": 1, "table": 4, "figure_data": 5, "figure": 5, "summary": 1}
 SYNSETS = {"distill": 8, "evaluate": 8, "gather": 1, "table": 3, "figure_data": 5, "figure": 5, "summary": 1}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The workflow after a whole run."""
-    workflow = WorkflowCopy.make(tmp_path_factory.mktemp("stale") / "finished", CONFIG)
-    write_inputs(workflow)
-    run = workflow.snakemake("--quiet")
-    assert run.code == 0, run.text
-    return workflow
-
-
-@pytest.fixture
-def workflow(finished, tmp_path):
-    return finished.duplicate(tmp_path / "copy")
 
 
 def forget(workflow: WorkflowCopy) -> WorkflowCopy:
@@ -40,16 +25,6 @@ def replace(file: Path, text: str) -> None:
     """Write a file with a date long before that of every result, as ``cp -p`` and ``rsync -a`` do."""
     file.write_text(text)
     os.utime(file, (OLD, OLD))
-
-
-def changed(config: dict[str, object], path: str, value: object) -> dict[str, object]:
-    config = copy.deepcopy(config)
-    *parents, last = path.split(".")
-    here = config
-    for key in parents:
-        here = here.setdefault(key, {})
-    here[last] = value
-    return config
 
 
 def test_copied_results_of_the_same_configuration_are_taken(workflow):

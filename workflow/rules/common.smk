@@ -6,7 +6,7 @@ from pathlib import Path
 
 from obdistill.core import lock, own_modules, provenance, sources
 from obdistill.core.errors import UserError
-from obdistill.core.methods import DEFAULT, OBJECTIVES, SELECTIONS
+from obdistill.core.methods import OBJECTIVES, SELECTIONS
 from obdistill.experiment import stale
 from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.record import Record

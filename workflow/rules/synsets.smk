@@ -18,7 +18,6 @@ rule select:
         "timings/synsets/{task}/{method}/{variant}/size{size}/seed{seed}.tsv"
     wildcard_constraints:
         method="|".join(SELECTIONS),
-        variant=DEFAULT,
     conda:
         "../../environment.yml"
     threads: 1
@@ -28,10 +27,11 @@ rule select:
     params:
         near_expert=near_expert_option,
     message:
-        "Synset of {wildcards.task}: {wildcards.method}, {wildcards.size} pairs, seed {wildcards.seed}"
+        "Synset of {wildcards.task}: {wildcards.method} ({wildcards.variant}), {wildcards.size} pairs, seed {wildcards.seed}"
     shell:
         "obd select --dataset {input.dataset:q} {params.near_expert} --method {wildcards.method} "
-        "--size {wildcards.size} --seed {wildcards.seed} --out {output.synset:q} --log {log:q} --threads {threads}"
+        "--variant {wildcards.variant} --size {wildcards.size} --seed {wildcards.seed} "
+        "--out {output.synset:q} --log {log:q} --threads {threads}"
 
 
 rule distill:

@@ -171,22 +171,30 @@ class Dataset:
         transitions.check(name)
         for key in ("observations", "rewards"):
             checks.warn_of_outliers(getattr(transitions, key), f"{name}: {key}", log.warning)
-        shape = transitions.actions.shape[1:]
         bounds = (-1.0 if action_low is None else action_low), (1.0 if action_high is None else action_high)
         low, high = (_as_floats(bound, f"{name}: bounds of actions") for bound in bounds)
-        if any(bound.shape not in ((), shape) for bound in (low, high)) or not (low < high).all():
-            raise UserError(
-                f"{name}: action_low {low.tolist()!s:.80} and action_high {high.tolist()!s:.80}: numbers or arrays of "
-                f"shape {shape} are needed, the first below the second"
-            )
-        beyond = np.abs(transitions.actions - (high + low) / 2) / ((high - low) / 2) - 1
-        if (beyond > checks.ROUNDING).any():
-            raise UserError(
-                f"{name}: actions range from {transitions.actions.min():.4g} to {transitions.actions.max():.4g}; "
-                f"action_low and action_high are {low.min():.4g} and {high.max():.4g}"
-            )
-        task = Task(name, env_id or "", reference_returns)
-        return make_dataset(task, transitions, np.broadcast_to(low, shape), np.broadcast_to(high, shape))
+        return make_dataset(
+            Task(name, env_id or "", reference_returns),
+            transitions,
+            *_checked_bounds(transitions.actions, low, high, name),
+        )
+
+
+def _checked_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds, one for each dimension of actions, if they are bounds of these actions."""
+    shape = actions.shape[1:]
+    if any(bound.shape not in ((), shape) for bound in (low, high)) or not (low < high).all():
+        raise UserError(
+            f"{name}: action_low {low.tolist()!s:.80} and action_high {high.tolist()!s:.80}: numbers or arrays of "
+            f"shape {shape} are needed, the first below the second"
+        )
+    beyond = np.abs(actions - (high + low) / 2) / ((high - low) / 2) - 1
+    if (beyond > checks.ROUNDING).any():
+        raise UserError(
+            f"{name}: actions range from {actions.min():.4g} to {actions.max():.4g}; action_low and action_high are "
+            f"{low.min():.4g} and {high.max():.4g}"
+        )
+    return np.broadcast_to(low, shape), np.broadcast_to(high, shape)
 
 
 def _as_floats(values: npt.ArrayLike, name: str) -> np.ndarray:

@@ -67,6 +67,8 @@ def _repeats(config: ExperimentSettings) -> Iterator[Problem]:
 
 def _variants(config: ExperimentSettings) -> Iterator[Problem]:
     for name, variant in config.variants.items():
+        if not variant.distill and not variant.evaluate:
+            yield Problem(("variants", name), "changes nothing; write the keys of distill or evaluate that differ")
         for method in dict.fromkeys(variant.methods):
             if method not in config.methods:
                 text = f"{method!r}: not in methods; allowed: {', '.join(config.methods)}"

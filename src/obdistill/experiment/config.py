@@ -74,13 +74,13 @@ class Config(ExperimentSettings):
         return _merged(self.distill, self._distill_layers(task, method, variant))
 
     def evaluate_settings(
-        self, task: str, method: str, protocol: str = STANDARD, size: int | None = None
+        self, task: str, method: str, protocol: str = STANDARD, size: int | None = None, variant: str = DEFAULT
     ) -> EvaluateSettings:
-        """Return the settings of the evaluation of synsets: `evaluate`, into it the overrides in their order.
+        """Return the settings of the evaluation of synsets: `evaluate`, into it the overrides and then the variant.
 
         Then those of the protocol are merged in, or of the size study if the size (None: the main one) is one of its.
         """
-        return _merged(self.evaluate, self._evaluate_layers(task, method, protocol, size))
+        return _merged(self.evaluate, self._evaluate_layers(task, method, protocol, size, variant))
 
     def whole_data_settings(self, task: str) -> EvaluateSettings:
         """Return the settings of behavior cloning on a task's whole dataset: `whole_data`, into it the overrides."""
@@ -119,8 +119,12 @@ class Config(ExperimentSettings):
         if variant != DEFAULT:
             yield ("variants", variant, "distill"), self.variants[variant].distill
 
-    def _evaluate_layers(self, task: str, method: str, protocol: str, size: int | None) -> Iterator[Layer]:
+    def _evaluate_layers(
+        self, task: str, method: str, protocol: str, size: int | None, variant: str
+    ) -> Iterator[Layer]:
         yield from self._overrides("evaluate", task, method)
+        if variant != DEFAULT:
+            yield ("variants", variant, "evaluate"), self.variants[variant].evaluate
         if self.size_study is not None and size is not None and size not in self.sizes:
             yield ("size_study", "evaluate"), self.size_study.evaluate
         elif protocol != STANDARD:
@@ -135,10 +139,15 @@ class Config(ExperimentSettings):
                     for variant in self.variants_of(method):
                         _merged(self.distill, self._distill_layers(task, method, variant), refused)
                 if "evaluate" not in unsound:
-                    for protocol in (STANDARD, *self.protocols):
-                        _merged(self.evaluate, self._evaluate_layers(task, method, protocol, None), refused)
-                    for size in self.sizes_of(task, method):
-                        _merged(self.evaluate, self._evaluate_layers(task, method, STANDARD, size), refused)
+                    cells: list[tuple[str, int | None, str]]
+                    cells = [(protocol, None, DEFAULT) for protocol in (STANDARD, *self.protocols)]
+                    cells += [
+                        (STANDARD, size, variant)
+                        for variant in self.variants_of(method)
+                        for size in self.sizes_of(task, method)
+                    ]
+                    for protocol, size, variant in cells:
+                        _merged(self.evaluate, self._evaluate_layers(task, method, protocol, size, variant), refused)
             if "whole_data" not in unsound:
                 _merged(self.whole_data or EvaluateSettings(), self._overrides("whole_data", task, None), refused)
         return refused

@@ -313,7 +313,7 @@ class Experiment:
 
     def evaluate_settings(self, wildcards: Any) -> str:
         """Return the settings of the evaluation of a synset."""
-        about = wildcards.task, wildcards.method, wildcards.protocol, int(wildcards.size)
+        about = wildcards.task, wildcards.method, wildcards.protocol, int(wildcards.size), wildcards.variant
         return canonical(self.config.evaluate_settings(*about))
 
     def whole_data_settings(self, wildcards: Any) -> str:

@@ -95,16 +95,17 @@ class ProtocolSettings(Settings):
 
 
 class VariantSettings(Settings):
-    """Other settings of distillation, compared with those of `distill`."""
+    """Other settings of distillation or evaluation, compared with those of `distill` and `evaluate`."""
 
     renamed: ClassVar = {"objectives": "methods"} | {name: f"distill.{name}" for name in DistillSettings.model_fields}
 
-    methods: tuple[Objective, ...] = Field(
+    methods: tuple[Method, ...] = Field(
         tuple(name for name in PAPER_METHODS if name in OBJECTIVES),
         min_length=1,
         description="methods that have this variant",
     )
-    distill: DistillChanges = Field(min_length=1, description="keys of distill that differ")
+    distill: DistillChanges = Field({}, description="keys of distill that differ; selections use none of them")
+    evaluate: EvaluateChanges = Field({}, description="keys of evaluate that differ")
 
 
 class SizeStudy(TaskPatterns):
@@ -143,7 +144,7 @@ class ExperimentSettings(Settings):
         PAPER_METHODS, min_length=1, description="ways to make a synset, the rows of Table 1"
     )
     variants: dict[Name, VariantSettings] = Field(
-        {}, description="name -> other settings of distill for some methods, compared with distill itself"
+        {}, description="name -> other settings for some methods, compared with distill and evaluate themselves"
     )
     sizes: tuple[Size, ...] = Field((256,), min_length=1, description="numbers of pairs of a synset")
     size_study: SizeStudy | None = Field(

@@ -189,12 +189,12 @@ def read_near_expert(path: str | Path) -> NearExpert:
     Parameters
     ----------
     path : str or Path
-        The ``.safetensors`` file; its ``.json`` must be beside it.
+        The ``.safetensors`` file, beside its ``.json``.
 
     Raises
     ------
     UserError
-        If it is missing, damaged or malformed.
+        If one of them is missing, or its contents are damaged or no near-expert.
     """
     path = Path(path)
     arrays, metadata = artifacts.read_arrays(path, KIND)

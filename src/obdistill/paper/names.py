@@ -1,6 +1,6 @@
 """Names and order of everything that tables and figures show: one place, so that they agree everywhere."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from obdistill.core.methods import DEFAULT, METHODS
 
 Row = tuple[str, str]  # method and variant: a row of a table, a curve of a figure
+Cells = Mapping[str, Mapping[Row, pd.DataFrame]]  # task -> row -> episodes of the snapshots that are averaged
 
 # in the order of table rows; other protocols come after them, by their own names
 PROTOCOLS = {

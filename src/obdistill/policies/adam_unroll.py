@@ -12,8 +12,7 @@ that of `Unroll`. A large eps keeps it calm: gradients below it make steps in pr
 import torch
 from torch import Tensor
 
-from obdistill.policies.architectures import Architecture
-from obdistill.policies.network import Parameters
+from obdistill.policies.network import Network, Parameters
 from obdistill.policies.unroll import Unroll
 
 BETAS = 0.9, 0.999  # b1 and b2: torch's
@@ -24,42 +23,24 @@ class AdamUnroll(Unroll):
 
     Parameters
     ----------
-    architecture : Architecture
-        Form of the policies.
-    runs, size, state_dim, action_dim : int
-        R, N, S, A.
+    network : Network
+        As for `Unroll`.
     steps : int
-        Number of inner steps T, >= 1.
+        T, >= 1.
     learning_rate : float
         Of Adam, > 0.
     epsilon : float
         Adam's eps, > 0.
-    dtype, device
-        Of all tensors.
     """
 
-    columns = True
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        runs: int,
-        size: int,
-        state_dim: int,
-        action_dim: int,
-        steps: int,
-        learning_rate: float,
-        epsilon: float,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        dims = (size, state_dim, action_dim)
-        super().__init__(architecture, runs, *dims, steps, learning_rate, BETAS[0], dtype=dtype, device=device)
+    def __init__(self, network: Network, steps: int, learning_rate: float, epsilon: float) -> None:
+        super().__init__(network, steps, learning_rate, BETAS[0])
         self.epsilon = epsilon
-        like = [self._zeros(steps, runs) for _ in range(3)]
+        runs = network.shape[0]
+        like = [network.parameters(steps, runs) for _ in range(3)]
         self._gradients, self._first, self._second = ([p[t].tensors() for t in range(steps)] for p in like)
-        self._first_adjoint, self._second_adjoint = (self._zeros(runs).tensors() for _ in range(2))
-        self._roots, self._quotients = (self._zeros(runs).tensors() for _ in range(2))
+        self._first_adjoint, self._second_adjoint = (network.parameters(runs).tensors() for _ in range(2))
+        self._roots, self._quotients = (network.parameters(runs).tensors() for _ in range(2))
 
     def _sgd_step(self, here: Parameters, there: Parameters, states: Tensor, actions: Tensor, kept: int) -> None:
         """One step of Adam: read `here`, write `there`; slot `kept` is the step."""

@@ -44,8 +44,8 @@ def train(states: Tensor, actions: Tensor, settings: BcSettings, policies: int, 
     generator = torch_generator(seed, "initialisation")
     initial = orthogonal_policies(architecture, *dims, policies, generator, settings.output_start == "zero")
     if settings.optimizer == "sgd" and settings.batch_size is None:  # what the inner loop of a distillation runs
-        shape = (architecture, policies, len(states), *dims)
-        unroll = Unroll(*shape, settings.steps, settings.learning_rate, settings.momentum, keep=False)
+        network = Network(architecture, policies, len(states), *dims)
+        unroll = Unroll(network, settings.steps, settings.learning_rate, settings.momentum, keep=False)
         expand = (policies, -1, -1)
         trained = unroll.train(initial, states.expand(expand).contiguous(), actions.expand(expand))
     else:
@@ -72,7 +72,7 @@ def _train_by_optimizer(
     size = min(settings.batch_size or total, total)
     network = Network(ARCHITECTURES[settings.architecture], runs, size, states.shape[1], actions.shape[1])
     work = network.units(), network.units()
-    gradient = Parameters.zeros(network.widths, runs, dtype=network.dtype, device=network.device)
+    gradient = network.parameters(runs)
     for leaf, slot in zip(leaves, gradient.tensors(), strict=True):
         leaf.grad = slot
     with logs.progress(settings.steps, "cloning") as meter:

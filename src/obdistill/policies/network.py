@@ -156,6 +156,10 @@ class Network:
         self.shape = (runs, size)
         self.dtype, self.device = dtype, torch.device(device)
 
+    def parameters(self, *leading: int) -> Parameters:
+        """Allocate parameters with the given leading axes."""
+        return Parameters.zeros(self.widths, *leading, dtype=self.dtype, device=self.device, columns=self.columns)
+
     def layers(self, *leading: int) -> list[Tensor]:
         """Allocate one (*leading, R, N, width) tensor for each layer."""
         layers = [

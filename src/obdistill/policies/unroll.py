@@ -13,12 +13,9 @@ step costs 3 L products forward and 6 L in reverse, and nothing is differentiate
 Notation: a dot means "tangent", ``delta`` the loss gradient at a layer's sum; shape letters as in `network`.
 """
 
-import functools
-
 import torch
 from torch import Tensor
 
-from obdistill.policies.architectures import Architecture
 from obdistill.policies.network import Network, Parameters, Units, in_columns, threshold_backward
 
 
@@ -27,10 +24,8 @@ class Unroll:
 
     Parameters
     ----------
-    architecture : Architecture
-        Form of the policies.
-    runs, size, state_dim, action_dim : int
-        R, N, S, A.
+    network : Network
+        The R policies on N pairs.
     steps : int
         Number of inner steps T, >= 1.
     learning_rate : float
@@ -39,39 +34,22 @@ class Unroll:
         Of the inner SGD, in [0, 1).
     keep : bool
         Keep what `pull_back` needs (parameters and activations of all T steps); evaluation does not need it.
-    dtype, device
-        Of all tensors.
     """
 
-    columns = False  # the layout of the last layer, see `Network`
-
     def __init__(
-        self,
-        architecture: Architecture,
-        runs: int,
-        size: int,
-        state_dim: int,
-        action_dim: int,
-        steps: int,
-        learning_rate: float,
-        momentum: float = 0.0,
-        keep: bool = True,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        self, network: Network, steps: int, learning_rate: float, momentum: float = 0.0, keep: bool = True
     ) -> None:
-        self.network = Network(architecture, runs, size, state_dim, action_dim, dtype, device, self.columns)
-        self.steps, self.learning_rate, self.momentum, self.keep = steps, learning_rate, momentum, keep
-        self._scale = 2 / (size * action_dim)  # of d loss / d output
-        zeros = self._zeros = functools.partial(
-            Parameters.zeros, self.network.widths, dtype=dtype, device=device, columns=self.columns
-        )
+        self.network, self.keep = network, keep
+        self.steps, self.learning_rate, self.momentum = steps, learning_rate, momentum
+        (runs, size), zeros = network.shape, network.parameters
+        self._scale = 2 / (size * network.widths[-1])  # of d loss / d output
         # step t reads slot t and writes slot t + 1; without `keep` two slots take turns
         self._path = zeros(steps + 1 if keep else 2, runs)
         self._velocity = zeros(runs) if momentum else None
         activations, deltas = (self.network.units(steps if keep else 1) for _ in range(2))
         self._error = self._like_output(steps if keep else 1)
         self._slope = self._like_output()
-        self._ones = torch.ones(runs, 1, size, dtype=dtype, device=device)
+        self._ones = torch.ones(runs, 1, size, dtype=network.dtype, device=network.device)
         # views are made once: making them takes as long as the arithmetic of a small synset
         self._points = [self._path[t] for t in range(len(self._path.weights[0]))]
         self._kept = [(activations[t], deltas[t], error) for t, error in enumerate(self._error)]
@@ -85,7 +63,7 @@ class Unroll:
     def _like_output(self, *leading: int) -> Tensor:
         shape = (*leading, *self.network.shape, self.network.widths[-1])
         zeros = torch.zeros(shape, dtype=self.network.dtype, device=self.network.device)
-        return in_columns(zeros) if self.columns else zeros
+        return in_columns(zeros) if self.network.columns else zeros
 
     def train(self, parameters: Parameters, states: Tensor, actions: Tensor) -> Parameters:
         """Run the inner loop.

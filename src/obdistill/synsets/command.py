@@ -12,6 +12,9 @@ dataset_option = click.option("--dataset", type=FILE, required=True, help="Datas
 size_option = click.option(
     "--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs."
 )
+variant_option = click.option(
+    "--variant", default=DEFAULT, show_default=True, help="Name of these settings, for tables."
+)
 synset_option = out_option(".npz", "Synset to write (.npz).")
 
 
@@ -19,21 +22,22 @@ synset_option = out_option(".npz", "Synset to write (.npz).")
 @dataset_option
 @click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors), for the methods that need one.")
 @click.option("--method", type=click.Choice(SELECTIONS), required=True, help="Way to select.")
+@variant_option
 @size_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the selection.")
 @synset_option
-def select(dataset: Path, near_expert: Path | None, method: str, size: int, seed: int, out: Path) -> None:
+def select(dataset: Path, near_expert: Path | None, method: str, variant: str, size: int, seed: int, out: Path) -> None:
     """Select a synset from the states of a dataset, by a method without an outer loop."""
     from obdistill.synsets.stage import make_selection
 
-    make_selection(dataset, near_expert, method, size, seed, out)
+    make_selection(dataset, near_expert, method, size, seed, out, variant)
 
 
 @stage("distill", DistillSettings)
 @dataset_option
 @click.option("--near-expert", type=FILE, help="Near-expert artifact (.safetensors); all but dbc need it.")
 @click.option("--objective", type=click.Choice(OBJECTIVES), required=True, help="Outer objective.")
-@click.option("--variant", default=DEFAULT, show_default=True, help="Name of these settings, for tables.")
+@variant_option
 @size_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Distillation seed.")
 @device_option

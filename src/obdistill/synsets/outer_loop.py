@@ -1,7 +1,6 @@
 """The outer loop: descent on the pairs of a synset, through the training of fresh policies on them."""
 
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Callable
@@ -75,19 +74,18 @@ class MetaGradient:
         inner, outer = settings.inner, settings.outer
         self.architecture, self.runs = ARCHITECTURES[inner.architecture], outer.initializations
         self.precision = resolve(settings.precision, str(device))
-        shape = (self.architecture, self.runs)
-        unrolls: dict[str, Callable[..., Unroll]] = {
-            "sgd": functools.partial(Unroll, momentum=inner.momentum),
-            "adam": functools.partial(AdamUnroll, epsilon=inner.epsilon),
-        }
-        self.unroll = unrolls[inner.optimizer](
-            *shape, size, *dims, inner.steps, inner.learning_rate, dtype=dtype, device=device
+        adam = inner.optimizer == "adam"
+        on_pairs, self.network = (
+            Network(self.architecture, self.runs, n, *dims, dtype, device, columns=adam)
+            for n in (size, outer.batch_size)
         )
-        self.network = Network(*shape, outer.batch_size, *dims, dtype, device, self.unroll.columns)
+        self.unroll = (
+            AdamUnroll(on_pairs, inner.steps, inner.learning_rate, inner.epsilon)
+            if adam
+            else Unroll(on_pairs, inner.steps, inner.learning_rate, inner.momentum)
+        )
         self._work = self.network.units(), self.network.units()
-        self._cotangent = Parameters.zeros(
-            self.network.widths, self.runs, dtype=dtype, device=device, columns=self.network.columns
-        )
+        self._cotangent = self.network.parameters(self.runs)
 
     def __call__(
         self, initial: Parameters, states: Tensor, actions: Tensor, batch: tuple[Tensor, Tensor, Tensor]

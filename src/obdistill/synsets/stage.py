@@ -77,7 +77,13 @@ def make_synset(
 
 
 def make_selection(
-    dataset_path: Path, near_expert_path: Path | None, method: str, size: int, seed: int, out: Path
+    dataset_path: Path,
+    near_expert_path: Path | None,
+    method: str,
+    size: int,
+    seed: int,
+    out: Path,
+    variant: str = DEFAULT,
 ) -> None:
     """Select a synset of one snapshot, step 0, and write it, with an empty ``metrics.csv`` beside it.
 
@@ -85,7 +91,7 @@ def make_selection(
     ----------
     method : str
         One of `core.methods.SELECTIONS`.
-    dataset_path, near_expert_path, size, seed, out
+    dataset_path, near_expert_path, size, seed, out, variant
         As for `make_synset`.
 
     Raises
@@ -101,7 +107,7 @@ def make_selection(
     rows, actions = selection.select(method, dataset, near_expert, size, seed)
     states = dataset.normalizer.states(dataset.transitions.observations[rows.numpy()])
     raw = _raw(dataset, states[None], actions[None])
-    synset = Synset(dataset.task, method, DEFAULT, seed, np.zeros(1, np.int64), *raw, dataset.normalizer)
+    synset = Synset(dataset.task, method, variant, seed, np.zeros(1, np.int64), *raw, dataset.normalizer)
     made = {"settings": {}, **_made_with(dataset, near_expert, "cpu")}
     _write(out, synset, pd.DataFrame(columns=METRICS), made, clock)
 

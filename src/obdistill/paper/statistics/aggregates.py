@@ -1,13 +1,13 @@
 """Aggregates of scores over tasks, and the probability that one method beats another."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import numpy_generator
-from obdistill.paper.names import Row, row_seed
+from obdistill.paper.names import Cells, Row, row_seed
 from obdistill.paper.statistics import intervals
 
 STATISTICS = {
@@ -20,7 +20,7 @@ IMPROVEMENT = "probability_of_improvement"
 COLUMNS = ["statistic", "method", "variant", "other", "other_variant", "value", "low", "high", "seeds", "tasks"]
 
 
-def on_every_task(cells: Mapping[str, Mapping[Row, pd.DataFrame]]) -> dict[Row, list[pd.DataFrame]]:
+def on_every_task(cells: Cells) -> dict[Row, list[pd.DataFrame]]:
     """Regroup task -> row -> episodes as row -> episodes of each task; only rows that every task has."""
     first, *others = cells.values()
     return {row: [of_task[row] for of_task in cells.values()] for row in first if all(row in other for other in others)}
@@ -44,15 +44,13 @@ def seed_scores(strata: list[pd.DataFrame]) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def aggregate(
-    cells: Mapping[str, Mapping[Row, pd.DataFrame]], confidence: float, samples: int, seed: int
-) -> pd.DataFrame:
+def aggregate(cells: Cells, confidence: float, samples: int, seed: int) -> pd.DataFrame:
     """Compute every aggregate of every method, and the probability of improvement for every ordered pair.
 
     Parameters
     ----------
     cells : mapping
-        Task -> (method, variant) -> episodes of the snapshots that are averaged.
+        As `Cells`.
     confidence : float
         In (0, 1), of the intervals.
     samples : int

@@ -16,14 +16,13 @@ Sources: Searle, Casella and McCulloch, "Variance Components", 1992, chapters 3 
 """
 
 import itertools
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from obdistill.core.errors import UserError
-from obdistill.paper.names import Row
+from obdistill.paper.names import Cells
 from obdistill.paper.statistics import intervals
 
 COUNTS = {"seeds": "seed", "policies": "policy", "episodes": "episode"}
@@ -227,15 +226,13 @@ def seeds_needed(variance: float, difference: float, confidence: float = 0.95) -
     return float(n_seeds[found.argmax()]) if found.any() else np.inf
 
 
-def decompose(
-    cells: Mapping[str, Mapping[Row, pd.DataFrame]], confidence: float = 0.95, difference: float = 5.0
-) -> pd.DataFrame:
+def decompose(cells: Cells, confidence: float = 0.95, difference: float = 5.0) -> pd.DataFrame:
     """Split the variance of each method's scores on each task, and test each pair of methods.
 
     Parameters
     ----------
     cells : mapping
-        Task -> (method, variant) -> episodes of the snapshots that are averaged.
+        As `Cells`.
     confidence : float
         In (0, 1), of all intervals.
     difference : float

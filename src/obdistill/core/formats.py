@@ -27,7 +27,7 @@ def write(path: Path, data: Arrays | pd.DataFrame) -> None:
         # save_file would rename a file of its own into place
         path.write_bytes(safetensors.numpy.save({name: np.asarray(a, order="C") for name, a in data.items()}))
     else:
-        np.savez(path, **data)  # type: ignore[arg-type]
+        np.savez(path, **data)
 
 
 def read_arrays(file: IO[bytes], suffix: str) -> Arrays:

@@ -22,8 +22,8 @@ import pandas as pd
 from obdistill.core import formats, lock, provenance
 from obdistill.core.atomic import as_json, replacing
 from obdistill.core.errors import UserError
-from obdistill.core.formats import Arrays
 
+Arrays = formats.Arrays
 T = TypeVar("T")
 RETURNS = "returns"  # kind of the artifact that evaluations write, and tables and figures read
 VERSIONED = ("obdistill", "torch", "numpy", "gymnasium", "mujoco", "minari", "stable-baselines3")

@@ -77,9 +77,7 @@ def fetch(
             refused = []
             for source in sources:
                 try:
-                    _fetch_new(source, cache, lambda part, at=source: _check(at, part, note, sha256, check)).rename(
-                        path
-                    )
+                    _fetch_new(source, cache, note, sha256, check).rename(path)
                     return path
                 except UserError as error:
                     refused.append(str(error))
@@ -97,13 +95,13 @@ def _place(url: str, cache: Path) -> Path:
     return cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}_{name}"
 
 
-def _fetch_new(url: str, cache: Path, check: Callable[[Path], None]) -> Path:
-    """Download a file and check it; returns where it is. What `check` refuses is deleted."""
+def _fetch_new(url: str, cache: Path, note: Path, setting: str | None, check: Callable[[Path], None]) -> Path:
+    """Download a file and check it; returns where it is. What is refused is deleted."""
     part = _place(url, cache)
     part = part.with_name(part.name + ".part")
     _download(url, part)
     try:
-        check(part)
+        _check(url, part, note, setting, check)
     except UserError:
         part.unlink()
         raise

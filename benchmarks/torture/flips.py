@@ -7,6 +7,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
@@ -36,7 +37,7 @@ from obdistill.near_experts.settings import ImportSettings
 
 Reader = Callable[[], Any]
 DATA, CHECKPOINT, STATISTICS, CONFIGURATION = "plain.hdf5", "checkpoint.pt", "statistics.json", "config.yaml"
-COLLECTION = "collection.json"
+COLLECTION = "own/collection.json"  # apart: what it lists is known by it
 MINARI = f"{minari_files.ID}/data/main_data.hdf5"
 METADATA = f"{minari_files.ID}/data/metadata.json"
 PATIENCE = 600  # seconds for reading a small file, on however busy a machine
@@ -81,7 +82,7 @@ def read_minari(sha256: str | None = None) -> Any:
 
 def read_collected() -> Any:
     """Read a level of an own collection."""
-    return _content(collected.load(CollectedSettings(source="collect", collection="own", level="medium"), Path()))
+    return _content(collected.load(CollectedSettings(source="collect", collection="own", level="medium"), Path("own")))
 
 
 def _content(loaded: Any) -> Any:
@@ -118,8 +119,8 @@ KINDS: dict[str, tuple[str, Reader]] = {
     **{f"own {name}": (name, own(name, kind)) for name, kind in OWN.items()},
     **{f"own {Path(name).stem}.json": (f"{Path(name).stem}.json", own(name, kind)) for name, kind in OWN.items()},
     "checkpoint of a run": ("run.checkpoint.safetensors", read_checkpoint),
-    "own collection, HDF5": (MINARI, read_collected),
-    f"own {COLLECTION}": (COLLECTION, read_collected),
+    "own collection, HDF5": (f"own/{MINARI}", read_collected),
+    "own collection.json": (COLLECTION, read_collected),
     f"D4RL HDF5{PINNED}": (DATA, lambda: read_d4rl(artifacts.sha256(Path("whole")))),
     f"D4RL HDF5{BEFORE}": (DATA, read_d4rl),
     f"Minari HDF5{PINNED}": (MINARI, lambda: read_minari(artifacts.sha256(Path("whole")))),
@@ -149,6 +150,7 @@ def prepare(folder: Path) -> None:
     safetensors.numpy.save_file(weights, folder / "checkpoint.safetensors")
     (folder / STATISTICS).write_text('{"state_mean": [0.25, -1.5, 2.125], "state_std": [1.25, 0.75, 3.5]}')
     (folder / CONFIGURATION).write_text(yaml.safe_dump(CONFIG))
+    shutil.copytree(folder / minari_files.ID, folder / "own" / minari_files.ID)
     found = {"sha256": artifacts.sha256(folder / MINARI), "metadata_sha256": artifacts.sha256(folder / METADATA)}
     level = {"dataset_id": minari_files.ID, "transitions": 15, **found}
     (folder / COLLECTION).write_text(json.dumps({"levels": {"medium": level}}))

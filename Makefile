@@ -13,18 +13,21 @@ PYTHON := $(strip $(PYTHON))
 VENV   := $(strip $(VENV))
 READY  := $(VENV)/.installed
 STAGES := datasets near_experts synsets evaluations paper
+# in a terminal, one live display of the run, and the lines of jobs in logs/ only; elsewhere plain lines
+LIVE   = $(shell test -t 2 && echo OBD_LOG_ONLY=1)
+LOGGER = $(if $(LIVE),--logger rich)
 
 # the environment's own programs first, for make and for the jobs it starts
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme zoo constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
 
 run: $(READY)  ## run the experiment to its tables and figures (CONFIG, CORES, TARGET, ARGS)
-	snakemake $(TARGET) --configfile $(CONFIG) --cores $(CORES) $(ARGS)
+	$(LIVE) snakemake $(TARGET) --configfile $(CONFIG) --cores $(CORES) $(LOGGER) $(ARGS)
 
 dry-run: $(READY)  ## say what `make run` would do, and why
 	snakemake $(TARGET) --configfile $(CONFIG) --cores $(CORES) --dry-run $(ARGS)
@@ -93,6 +96,9 @@ $(VENV)/.docs: $(READY)
 
 readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
 	python docs/publish_results.py
+
+zoo: $(READY)  ## copy synsets of finished results into the zoo (src/obdistill/zoo/names.csv says which)
+	obd zoo --results results
 
 dvc-yaml: $(READY)  ## write dvc.yaml from workflow/dvc/dvc_stages.py and the imports of the sources
 	python workflow/dvc/dvc_stages.py

@@ -44,6 +44,10 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
         whole_data = config.whole_data_settings(job["task"])
         work["bc_step"].append(whole_data.policies * whole_data.bc.steps)
         work["environment_step"].append(whole_data.policies * whole_data.episodes * EPISODE)
+    if curve := config.error_curve:
+        for _ in experiment.error_curves():
+            work["bc_step"].append(curve.policies * curve.steps[-1])
+            work["environment_step"].append(len(curve.steps) * curve.policies * curve.episodes * EPISODE)
     for job in experiment.costs():
         work["bc_step"].append(config.whole_data_settings(job["task"]).bc.steps)
     return work

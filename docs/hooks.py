@@ -25,6 +25,7 @@ SETTINGS = {
     "evaluate": "evaluate",
     "train": "evaluate",
     "cost": "evaluate",
+    "error-curve": "error_curve",
     "table": "report",
     "figure-data": "report",
     "figure": "report",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from obdistill.policies.policy import Policy
     from obdistill.synsets.distillation import distill
     from obdistill.synsets.synset import Synset, read_synset, write_synset
+    from obdistill.synsets.zoo import load
 
 __all__ = [
     "Dataset",
@@ -23,6 +24,7 @@ __all__ = [
     "UserError",
     "distill",
     "evaluate",
+    "load",
     "pick_best",
     "read_dataset",
     "read_near_expert",
@@ -43,6 +45,7 @@ _MODULES = {
     "policies.policy": ["Policy"],
     "synsets.distillation": ["distill"],
     "synsets.synset": ["Synset", "read_synset", "write_synset"],
+    "synsets.zoo": ["load"],
 }
 
 

@@ -1,5 +1,6 @@
 """What every command shares: one line for what is the user's, the machine's or another process's doing."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -53,6 +54,18 @@ def test_memory_that_runs_out_is_one_line(cause, capfd):
     assert run(cause) == 2
     (line,) = capfd.readouterr().err.strip().splitlines()
     assert "made: error: out of memory (" in line
+
+
+def test_a_live_display_has_the_terminal_to_itself(monkeypatch, capfd):
+    def say():
+        logging.getLogger("made").info("step 3 of 4")
+
+    monkeypatch.setenv("OBD_LOG_ONLY", "1")
+    assert run(say, "--log", "made.log") == 0
+    assert capfd.readouterr().err == ""
+    assert "step 3 of 4" in Path("made.log").read_text()
+    assert run(say) == 0
+    assert "step 3 of 4" in capfd.readouterr().err  # there is no log to look into
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from obdistill.core.errors import UserError
 from obdistill.core.units import Task
 from obdistill.evaluations.rollout import rollout
 from obdistill.evaluations.stage import environment_seeds, train_policies
-from obdistill.evaluations.train import evaluate, pick_best, train
+from obdistill.evaluations.train import evaluate, make_policy, own_settings, pick_best, train
 from obdistill.policies.policy import Policy
 from obdistill.policies.settings import BcSettings
+from obdistill.synsets.synset import read_synset, write_synset
 
 QUICK = {"architecture": "mlp_2", "steps": 5}
 
@@ -33,6 +34,19 @@ def test_a_policy_is_the_first_one_of_an_evaluation(synset):
     assert returns.tolist() == rollout(first, "Pendulum-v1", environment_seeds(4, 1, 3)).returns[0].tolist()
     assert policy.made["settings"] == BcSettings(**QUICK).model_dump()
     assert policy.made["step"] == 20
+
+
+def test_a_policy_is_trained_as_the_synset_was_distilled_for(tmp_path):
+    inner = {"architecture": "mlp_2", "steps": 3, "optimizer": "adam", "learning_rate": 0.02}
+    write_synset(tmp_path / "synset.npz", made_synset("Pendulum-v1"), {"settings": {"inner": inner}})
+    synset = read_synset(tmp_path / "synset.npz")
+    assert own_settings(synset) == BcSettings(**inner)
+    assert own_settings(made_synset("Pendulum-v1")) == BcSettings()
+    make_policy(tmp_path / "synset.npz", BcSettings(), tmp_path / "own.safetensors")
+    make_policy(tmp_path / "synset.npz", BcSettings(**QUICK), tmp_path / "other.safetensors")
+    made = [Policy.load(tmp_path / f"{name}.safetensors").made["settings"] for name in ("own", "other")]
+    assert made == [BcSettings(**inner).model_dump(), BcSettings(**QUICK).model_dump()]
+    assert train(synset, steps=4).made["settings"] == BcSettings(**{**inner, "steps": 4}).model_dump()
 
 
 def test_several_policies_act_by_their_mean(synset):

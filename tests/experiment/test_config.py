@@ -223,6 +223,12 @@ def test_the_default_configuration_names_every_key():
     assert [key for key in missing(full, written) if not key.startswith("tasks.")] == []
 
 
+def test_error_curves_need_a_near_expert():
+    tasks = {"hopper": {"dataset": GOOD["tasks"]["hopper"]["dataset"]}}
+    with pytest.raises(UserError, match=r"^bad\.yaml: error_curve: there is nothing to imitate; no task has a near_ex"):
+        Config.parse({"tasks": tasks, "methods": ["dbc"], "error_curve": {}}, "bad.yaml")
+
+
 def test_costs_need_whole_data():
     with pytest.raises(UserError, match=r"cost_repeats: 5: there is nothing to compare with; whole_data is null"):
         Config.parse({**GOOD, "whole_data": None, "overrides": [], "cost_repeats": 5}, "bad.yaml")

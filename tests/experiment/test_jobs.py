@@ -60,7 +60,8 @@ def test_jobs():
             "distill": 6,
             "evaluate": 24,
         },
-        **{"evaluate_whole_data": 0, "cost": 0, "gather": 1, "table": 3, "figure_data": 6, "figure": 6, "summary": 1},
+        **{"evaluate_whole_data": 0, "cost": 0, "error_curve": 0, "synset_errors": 0, "gather": 1, "table": 3},
+        **{"figure_data": 6, "figure": 6, "summary": 1},
     }
 
 
@@ -176,6 +177,30 @@ def test_tables_and_figures_name_what_they_show():
         **{"evaluate": 12 + 3 + 9 + 1, "evaluate_whole_data": 3, "evaluate_near_expert": 3}
     }
     assert [job["table"] for job in experiment().tables()] == ["table_1", "aggregates", "variance"]
+
+
+def test_error_curves_mark_the_standard_evaluations_of_one_size():
+    assert experiment().error_curves() == []
+    jobs = experiment(
+        methods=["random", "pbc"],
+        seeds=[0, 1],
+        variants={"slow": {"methods": ["pbc"], "distill": {"steps": 7, "snapshot_every": 7}}},
+        protocols={"big": {"methods": ["pbc"]}},
+        size_study={"sizes": [16], "methods": ["pbc"]},
+        error_curve={"policies": 2},
+    )
+    assert jobs.error_curves() == jobs.tasks()
+    shown = jobs.shown_in_figure("error_curve")
+    assert shown == dict.fromkeys(["error_curve", "synset_errors", "evaluate_near_expert"], jobs.tasks())
+    marked = jobs.marked_evaluations(SimpleNamespace(task="here"))
+    assert [(job["method"], job["variant"], job["seed"]) for job in marked] == [
+        (method, variant, seed)
+        for method, variant in (("random", "default"), ("pbc", "default"), ("pbc", "slow"))
+        for seed in (0, 1)
+    ]
+    assert {(job["protocol"], job["size"]) for job in marked} == {("standard", 256)}
+    assert json.loads(jobs.error_curve_settings(SimpleNamespace(task="here")))["policies"] == 2
+    assert (jobs.counts()["error_curve"], jobs.counts()["synset_errors"]) == (3, 3)
 
 
 def test_tables_and_figures_with_nothing_to_show_are_refused(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ BEYOND = (
     "name of",
     "missing",
     "more than",
+    "must rise",
     "finite",
     "brace",
     "at least 1 item",

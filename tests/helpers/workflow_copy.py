@@ -56,7 +56,8 @@ class Answer:
             assert "Nothing to be done" in self.text, self.text
             return {}
         found = dict(re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE))
-        targets = {"all", "datasets", "near_experts", "synsets", "evaluations", "tables", "figures", "paper", "total"}
+        stages = {"datasets", "near_experts", "synsets", "evaluations", "paper"}
+        targets = {"all", *stages, "error_curves", "tables", "figures", "total"}
         return {rule: int(count) for rule, count in found.items() if rule not in targets}
 
     @property

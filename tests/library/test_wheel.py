@@ -88,6 +88,16 @@ def test_the_command_trains_a_policy_far_from_the_repository(installed, tmp_path
     assert run(installed, "-c", code, cwd=tmp_path) == "(1,)\n"
 
 
+def test_the_zoo_comes_with_the_wheel(installed, tmp_path):
+    code = (
+        "from obdistill.synsets.zoo import FOLDER\n"
+        "print(*sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*') if path.is_file()), sep='\\n')"
+    )
+    zoo = REPOSITORY / "src/obdistill/zoo"
+    here = sorted(str(path.relative_to(zoo)) for path in zoo.rglob("*") if path.is_file())
+    assert run(installed, "-c", code, cwd=tmp_path).splitlines() == here
+
+
 def test_a_strictly_typed_program_passes(installed, tmp_path):
     (tmp_path / "user.py").write_text(USER)
     mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable", installed, "--cache-dir", "cache"]

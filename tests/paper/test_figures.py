@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
+from helpers.errors import write_errors
 from helpers.fake_returns import gather_into, read, write_experiment, write_returns
 from helpers.synsets import write_made_synset
 from obdistill.core import methods
@@ -269,6 +270,8 @@ def test_command_writes_the_same_bytes_every_time(tmp_path, name, monkeypatch):
             write_made_synset(tmp_path / "in/a.npz"),
             write_made_synset(tmp_path / "in/b.npz", env_id="Swimmer-v5", task="swimmer"),
         ]
+    elif FIGURE_SELECTIONS[name].reads == "errors":
+        paths = write_errors(tmp_path / "in", tasks)
     else:
         paths = write_experiment(tmp_path / "in", tasks, n_seeds=2, steps=(500, 1000, 1500), policies=3, episodes=2)
     if name == "synset_size":

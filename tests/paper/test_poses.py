@@ -13,7 +13,6 @@ from obdistill.paper.figure_data import poses
 from obdistill.paper.figure_data.make import make_figure_data
 from obdistill.paper.figure_data.poses import (
     example,
-    outlines,
     outlines_table,
     read_examples,
     scene,
@@ -22,6 +21,7 @@ from obdistill.paper.figure_data.poses import (
 from obdistill.paper.figures.make import make_figure
 from obdistill.paper.figures.poses import distilled_pairs
 from obdistill.paper.settings import FigureSettings
+from obdistill.videos.outlines import outlines
 
 SIDE, ABOVE = 1, 2
 MODEL = """

@@ -69,6 +69,14 @@ def test_a_named_target_stops_after_its_stage(tmp_path, target, rules):
     assert workflow.planned(target).counts == {rule: ALL[rule] for rule in rules}
 
 
+def test_a_run_that_makes_table_1_ends_with_it(workflow):
+    table = workflow.folder / "results/paper/table_1.md"
+    table.unlink()
+    run = workflow.snakemake("tables")
+    assert run.code == 0, run.text
+    assert f"{table.read_text().strip()}\n\nTables and figures: results/paper/." in run.text
+
+
 def test_touching_sources_and_reordering_keys_reruns_nothing(workflow):
     def turned(value):
         return {key: turned(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
@@ -185,6 +193,27 @@ def test_adding_sizes_runs_those_sizes_only(workflow):
     assert {"results/paper/synset_size.png", "results/paper/table_5.csv"} < set(answer.outputs)
     made = [path for path in answer.outputs if not path.startswith("results/paper/")]
     assert all("/first/av_pbc/default/size4/" in path for path in made)
+
+
+def test_error_curves_are_made_before_synsets_and_again_only_for_what_they_use(workflow):
+    """The figure is drawn again in each case; the curve needs no synset, the synsets' errors need no curve."""
+    figure = {"figure_data": 1, "figure": 1}
+    workflow.write_config(changed(CONFIG, "error_curve", {}))
+    assert workflow.planned("error_curves").counts == {"error_curve": 2}
+    assert workflow.planned().counts == {"error_curve": 2, "synset_errors": 2, **figure}
+    assert workflow.snakemake("--quiet").code == 0
+    assert workflow.planned().counts == {}
+    with_seed = {"select": 2, "distill": 4, "evaluate": 6, "synset_errors": 2, **RETURNS, "figure_data": 5, "figure": 5}
+    assert workflow.planned("--config", "seeds=[0, 1, 2]").counts == with_seed
+    workflow.write_config(changed(CONFIG, "error_curve", {"episodes": 3}))
+    assert workflow.planned().counts == {"error_curve": 2, **figure}
+    workflow.write_config(changed(CONFIG, "error_curve", {}))
+    workflow.edit("src/obdistill/paper/figure_data/error_curve.py")
+    assert workflow.planned().counts == figure
+    workflow.edit("src/obdistill/evaluations/synset_errors.py")
+    assert workflow.planned().counts == {"synset_errors": 2, **figure}
+    workflow.edit("src/obdistill/evaluations/error_curve.py")
+    assert workflow.planned().counts == {"error_curve": 2, "synset_errors": 2, **figure}
 
 
 def test_a_lost_or_replaced_file_is_noticed(workflow):

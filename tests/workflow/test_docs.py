@@ -95,7 +95,7 @@ def test_files_that_a_page_names_exist(page):
 def test_modules_that_the_architecture_names_exist():
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (DOCS / "architecture.md").read_text(), re.M)
     packages = {row[0]: re.findall(r"`(\w+)/?`", row[1]) for row in rows if (ROOT / "src/obdistill" / row[0]).is_dir()}
-    assert len(packages) == 8
+    assert len(packages) == 10
     for package, names in packages.items():
         for name in names:
             path = ROOT / "src/obdistill" / package / name

@@ -49,7 +49,10 @@ def test_a_plain_installation_is_light():
     plain = names("")
     assert {"torch", "numpy", "gymnasium", "click", "safetensors"} <= plain
     assert {extra: names(extra) - plain for extra in ("workflow", "collect", "minari")} == {
-        "workflow": {"dvc", "dvc-s3", "matplotlib", "pygments", "snakemake", "snakemake-executor-plugin-slurm"},
+        "workflow": {
+            *("dvc", "dvc-s3", "matplotlib", "pygments"),
+            *("snakemake", "snakemake-executor-plugin-slurm", "snakemake-logger-plugin-rich"),
+        },
         "collect": {"minari", "stable-baselines3"},
         "minari": {"minari"},
     }

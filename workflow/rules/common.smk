@@ -8,6 +8,7 @@ from obdistill.core import lock, own_modules, provenance, sources
 from obdistill.core.errors import UserError
 from obdistill.core.methods import OBJECTIVES, SELECTIONS
 from obdistill.experiment import stale
+from obdistill.experiment.closing import closing_words
 from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.record import Record
 from snakemake.logging import logger
@@ -84,7 +85,7 @@ def made_by(command, rule=None, also=lambda wildcards: []):
         given = proxy.rule.params
         settings = json.loads(given.settings(wildcards)) if "settings" in given.keys() else {}
         options = dict(wildcards.items())
-        options |= {"name": options.get("figure") or options.get("table")}
+        options |= {"name": options.get("figure") or options.get("table"), "objective": options.get("method")}
         chosen = sources.choice(command, {**settings, **options})
         if workflow.is_main_process:  # not again in the process of each job
             digests[provenance.key(command, chosen)] = sources.digest(command, chosen)

@@ -107,12 +107,78 @@ rule cost:
         "--out {output.costs:q} --log {log:q} --threads {threads}"
 
 
+rule error_curve:
+    input:
+        dataset=rules.dataset.output.dataset,
+        near_expert=rules.near_expert.output.near_expert,
+        environment=experiment.dataset_environment,
+        code=made_by("error-curve"),
+    output:
+        curve="results/evaluations/{task}/error_curve.csv",
+        metadata="results/evaluations/{task}/error_curve.json",
+    log:
+        "logs/evaluations/{task}/error_curve.log",
+    benchmark:
+        "timings/evaluations/{task}/error_curve.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(2 * HOUR),
+    params:
+        settings=experiment.error_curve_settings,
+    message:
+        "Return against imitation error on {wildcards.task}"
+    shell:
+        "obd error-curve --dataset {input.dataset:q} --near-expert {input.near_expert:q} --settings {params.settings:q} "
+        "--out {output.curve:q} --log {log:q} --threads {threads} --workers {threads}"
+
+
+rule synset_errors:
+    input:
+        dataset=rules.dataset.output.dataset,
+        near_expert=rules.near_expert.output.near_expert,
+        synsets=lambda wildcards: paths(rules.distill.output.synset, experiment.marked_evaluations(wildcards)),
+        returns=lambda wildcards: paths(rules.evaluate.output.returns, experiment.marked_evaluations(wildcards)),
+        code=made_by("synset-errors"),
+    output:
+        errors="results/evaluations/{task}/synset_errors.csv",
+        metadata="results/evaluations/{task}/synset_errors.json",
+    log:
+        "logs/evaluations/{task}/synset_errors.log",
+    benchmark:
+        "timings/evaluations/{task}/synset_errors.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(2 * HOUR),
+    message:
+        "Imitation errors of the synsets of {wildcards.task}"
+    shell:
+        "obd synset-errors --dataset {input.dataset:q} --near-expert {input.near_expert:q} "
+        "--out {output.errors:q} --log {log:q} --threads {threads} {input.synsets:q} {input.returns:q}"
+
+
+# what an error costs, before any synset is made
+rule error_curves:
+    input:
+        [paths(file, experiment.error_curves()) for file in rules.error_curve.output],
+    localrule: True
+    message:
+        "All curves of return against imitation error are there"
+
+
 rule evaluations:
     input:
         [paths(file, experiment.evaluations()) for file in rules.evaluate.output],
         [paths(file, experiment.near_experts()) for file in rules.evaluate_near_expert.output],
         [paths(file, experiment.whole_data()) for file in rules.evaluate_whole_data.output],
         [paths(file, experiment.costs()) for file in rules.cost.output],
+        rules.error_curves.input,
+        [paths(file, experiment.error_curves()) for file in rules.synset_errors.output],
     localrule: True
     message:
         "All evaluations are there"

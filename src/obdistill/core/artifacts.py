@@ -25,7 +25,8 @@ from obdistill.core.errors import UserError
 
 Arrays = formats.Arrays
 T = TypeVar("T")
-RETURNS = "returns"  # kind of the artifact that evaluations write, and tables and figures read
+# kinds of the artifacts that evaluations write, and tables and figures read
+RETURNS, ERROR_CURVE, SYNSET_ERRORS = "returns", "error curve", "synset errors"
 VERSIONED = ("obdistill", "torch", "numpy", "gymnasium", "mujoco", "minari", "stable-baselines3")
 RESULTS = Path("results")  # what lies there can be made again
 MOMENT = 0.05  # seconds, more than a writer needs between its two renames

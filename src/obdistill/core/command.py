@@ -42,15 +42,17 @@ def _device(context: click.Context, parameter: click.Parameter, value: str) -> s
     return value
 
 
-def out_option(suffix: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make the option ``--out``: a file that ends in `suffix`, in a folder that can be written to.
+def out_option(suffix: str | tuple[str, ...], text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make the option ``--out``: a file that ends in `suffix`, or one of several, in a folder that can be written to.
 
     Both are checked before the work starts, which may take days.
     """
 
     def check(context: click.Context, parameter: click.Parameter, out: Path) -> Path:
-        if out.suffix != suffix:
-            raise click.BadParameter(f"{str(out)!r} ends in {out.suffix or 'nothing'!r}; {suffix} is needed")
+        allowed = (suffix,) if isinstance(suffix, str) else suffix
+        if out.suffix not in allowed:
+            needed = " or ".join(allowed)
+            raise click.BadParameter(f"{str(out)!r} ends in {out.suffix or 'nothing'!r}; {needed} is needed")
         check_writable(out)
         return out
 

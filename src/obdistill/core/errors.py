@@ -1,7 +1,13 @@
 """The one exception that means "the user can mend this", and how the machine's own faults are recognized."""
 
 # packages that only some commands need -> the extra of pyproject.toml that brings them
-EXTRAS = {"matplotlib": "workflow", "minari": "minari", "stable_baselines3": "collect"}
+EXTRAS = {
+    "matplotlib": "workflow",
+    "minari": "minari",
+    "onnx": "onnx",
+    "pyarrow": "arrow",
+    "stable_baselines3": "collect",
+}
 MEMORY_SIGNS = ("DefaultCPUAllocator", "not enough memory", "out of memory", "std::bad_alloc")
 
 

@@ -1,6 +1,7 @@
 """Logging and progress: the same lines in the terminal and in the log file."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 FORMAT = "%(asctime)s %(name)s: %(message)s"
 SECONDS_BETWEEN_LINES = 5.0
+LOG_ONLY = "OBD_LOG_ONLY"  # set while a live display has the terminal: lines go to the log file alone
 
 
 def set_up(stage: str, log_file: Path | None = None) -> None:
@@ -27,7 +29,8 @@ def set_up(stage: str, log_file: Path | None = None) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[terminal], **options)  # first: the file may be at fault
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        logging.basicConfig(level=logging.INFO, handlers=[terminal, logging.FileHandler(log_file, "w")], **options)
+        shown = [] if os.environ.get(LOG_ONLY) else [terminal]
+        logging.basicConfig(level=logging.INFO, handlers=[*shown, logging.FileHandler(log_file, "w")], **options)
 
 
 class _LineStream:

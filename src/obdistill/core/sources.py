@@ -48,7 +48,12 @@ STARTS = {
     "distill": ["obdistill.synsets.stage"],
     "evaluate": ["obdistill.evaluations.stage"],
     "train": ["obdistill.evaluations.train"],
+    "watch": ["obdistill.videos.watch"],
+    "export": ["obdistill.exports.stage"],
+    "zoo": ["obdistill.exports.zoo"],
     "cost": ["obdistill.evaluations.cost"],
+    "error-curve": ["obdistill.evaluations.error_curve"],
+    "synset-errors": ["obdistill.evaluations.synset_errors"],
     "gather": ["obdistill.paper.gather"],
     "table": ["obdistill.paper.tables.make", "obdistill.core.methods"],
     "figure-data": ["obdistill.paper.figure_data.make", "obdistill.core.methods"],
@@ -75,7 +80,13 @@ CHOICES = {
             "import": "obdistill.near_experts.corl",
         },
     ),
-    "figure-data": ("name", {"figure_2": "obdistill.paper.figure_data.poses"}),
+    "figure-data": (
+        "name",
+        {
+            "figure_2": "obdistill.paper.figure_data.poses",
+            "error_curve": "obdistill.paper.figure_data.error_curve",
+        },
+    ),
 }
 
 

@@ -1,11 +1,12 @@
 """Settings of evaluations: of synsets and whole datasets, of near-experts, of what training costs."""
 
-from typing import ClassVar
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from obdistill.core.settings import Settings
-from obdistill.policies.settings import BcSettings
+from obdistill.policies.settings import BcSettings, FitSettings
 
 
 class EvaluateSettings(Settings):
@@ -41,3 +42,32 @@ class CostSettings(Settings):
     whole_data: BcSettings = Field(BcSettings(), description="training on the whole dataset")
     synset: BcSettings = Field(BcSettings(), description="training on the synset")
     repeats: int = Field(5, ge=1, description="trainings on the synset, whose median time is taken")
+
+
+class SupervisedFitSettings(FitSettings):
+    """A plain supervised fit: other defaults than those of training on a synset."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("adam", description="optimizer")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of the optimizer")
+    batch_size: int | None = Field(256, ge=1, description="pairs per step; null: all of them")
+
+
+class ErrorCurveSettings(Settings):
+    """Settings of a curve of return against imitation error."""
+
+    steps: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (25, 50, 100, 200, 400, 1000, 2000, 4000),
+        min_length=1,
+        description="numbers of steps of the fit after which its policies are evaluated, rising",
+    )
+    bc: SupervisedFitSettings = Field(
+        SupervisedFitSettings(), description="fit of the near-expert's actions on all states of the dataset"
+    )
+    policies: int = Field(4, ge=1, description="policies, each from its own initialization")
+    episodes: int = Field(5, ge=1, description="episodes per policy and number of steps")
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> "ErrorCurveSettings":
+        if any(first >= second for first, second in pairwise(self.steps)):
+            raise ValueError(f"steps {list(self.steps)} must rise")
+        return self

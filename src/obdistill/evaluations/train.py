@@ -32,7 +32,7 @@ def train(synset: Synset, policies: int = 1, seed: int = 0, settings: BcSettings
     seed : int
         Seed of initializations and minibatches.
     settings : BcSettings, optional
-        The training; the paper's if left out: 100 full-batch SGD steps.
+        The training; if left out, the one that the synset was distilled for (`own_settings`).
     **keys
         Keys of `BcSettings` that differ, e.g. ``optimizer="adam", learning_rate=1e-3``.
 
@@ -49,7 +49,7 @@ def train(synset: Synset, policies: int = 1, seed: int = 0, settings: BcSettings
     for name, number, least in (("policies", policies, 1), ("seed", seed, 0)):
         if number < least:
             raise UserError(f"{name}: {number}: a number >= {least} is needed")
-    chosen = overlaid(BcSettings, settings, keys, "bc")
+    chosen = overlaid(BcSettings, settings or own_settings(synset), keys, "bc")
     made = {
         "settings": chosen.model_dump(),
         "policies": policies,
@@ -61,6 +61,15 @@ def train(synset: Synset, policies: int = 1, seed: int = 0, settings: BcSettings
         "versions": artifacts.versions(),
     }
     return Policy(train_policies(synset, -1, chosen, policies, seed, ensemble=True), synset.task, made)
+
+
+def own_settings(synset: Synset) -> BcSettings:
+    """Return the training that a synset was made for: that of its distillation's inner loop.
+
+    A selection, or a synset made in memory, has none: then the paper's, 100 full-batch SGD steps.
+    """
+    inner = artifacts.metadata_of(synset.artifact).get("settings", {}).get("inner", {})
+    return overlaid(BcSettings, None, {key: inner[key] for key in inner if key in BcSettings.model_fields}, "inner")
 
 
 def evaluate(
@@ -174,7 +183,7 @@ def make_policy(
     pairs_path : Path
         Synset or dataset.
     settings : BcSettings
-        The training.
+        The training; where all are defaults, the one that the synset was distilled for.
     out : Path
         ``.safetensors`` file to write.
     policies : int
@@ -191,7 +200,7 @@ def make_policy(
     UserError
         If the file cannot be read, the training diverges, or there is no environment to choose in.
     """
-    policy = train(read_pairs(pairs_path), policies, seed, settings)
+    policy = train(read_pairs(pairs_path), policies, seed, None if settings == BcSettings() else settings)
     if pick == "best":
         policy = pick_best(policy, env_id, episodes, seed)
         means = policy.made["mean_returns"]

@@ -145,6 +145,11 @@ def _whole_data(config: ExperimentSettings) -> Iterator[Problem]:
             yield Problem(("overrides", index, "whole_data"), "has no effect; whole_data itself is null")
 
 
+def _error_curve(config: ExperimentSettings) -> Iterator[Problem]:
+    if config.error_curve is not None and all(task.near_expert is None for task in config.tasks.values()):
+        yield Problem(("error_curve",), "there is nothing to imitate; no task has a near_expert")
+
+
 def _patterns(config: ExperimentSettings) -> Iterator[Problem]:
     choices: dict[Keys, TaskPatterns] = {("overrides", i): override for i, override in enumerate(config.overrides)}
     if config.size_study is not None:
@@ -167,5 +172,6 @@ CHECKS: dict[Callable[[ExperimentSettings], Iterator[Problem]], tuple[str, ...]]
     _sizes: ("sizes", "report"),
     _drawn_method: ("methods", "report"),
     _whole_data: ("whole_data",),
+    _error_curve: ("tasks",),
     _patterns: ("tasks",),
 }

@@ -124,6 +124,10 @@ class Experiment:
         """Return the measurements of what training costs."""
         return self.tasks() if self.config.cost_repeats is not None else []
 
+    def error_curves(self) -> list[Job]:
+        """Return the curves of return against imitation error, and what is marked on them: one job per task."""
+        return self.near_experts() if self.config.error_curve is not None else []
+
     def tables(self) -> list[Job]:
         """Return the tables."""
         chosen = self.config.report.tables
@@ -156,6 +160,9 @@ class Experiment:
         match selection.reads:
             case "costs":
                 shown = {"cost": self.costs()}
+            case "errors":
+                rules = ("error_curve", "synset_errors", "evaluate_near_expert")
+                shown = dict.fromkeys(rules, self.error_curves())
             case "synsets":
                 shown = {"distill": self._drawn_synsets()}
             case "returns":
@@ -236,6 +243,8 @@ class Experiment:
             "evaluate": len(self.evaluations()),
             "evaluate_whole_data": len(self.whole_data()),
             "cost": len(self.costs()),
+            "error_curve": len(self.error_curves()),
+            "synset_errors": len(self.error_curves()),
             "gather": 1,
             "table": len({job["table"] for job in [*self.tables(), *self.summarized_tables()]}),
             "figure_data": len({job["figure"] for job in [*self.figures(), *self.summarized_figures()]}),
@@ -334,6 +343,16 @@ class Experiment:
             repeats=self.config.cost_repeats or 1,
         )
         return canonical(settings)
+
+    def error_curve_settings(self, wildcards: Any) -> str:
+        """Return the settings of a curve of return against imitation error."""
+        assert self.config.error_curve is not None, "otherwise there is no such job"
+        return canonical(self.config.error_curve)
+
+    def marked_evaluations(self, wildcards: Any) -> list[Job]:
+        """Return the evaluations of a task's synsets that are marked on its curve: the figure's size, all variants."""
+        about = {"task": wildcards.task, "protocol": STANDARD, "size": self.config.figure_settings().size}
+        return [job for job in self.evaluations() if about.items() <= job.items()]
 
     def table_settings(self, wildcards: Any) -> str:
         """Return the settings of a table."""

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from obdistill.core.methods import METHODS, OBJECTIVES, PAPER_METHODS, SYNSET_METHODS
 from obdistill.core.settings import NAME, ChangesOf, OneOf, Settings
 from obdistill.datasets.settings import CollectSettings, DatasetSettings
-from obdistill.evaluations.settings import EvaluateSettings, NearExpertEvaluationSettings
+from obdistill.evaluations.settings import ErrorCurveSettings, EvaluateSettings, NearExpertEvaluationSettings
 from obdistill.near_experts.settings import NearExpertSettings
 from obdistill.paper.settings import FigureName, FigureSettings, TableName, TableSettings
 from obdistill.synsets.settings import DistillSettings
@@ -165,6 +165,10 @@ class ExperimentSettings(Settings):
     )
     cost_repeats: int | None = Field(
         None, ge=1, description="timed trainings on a synset, against one on the whole data (Table 4); null: no Table 4"
+    )
+    error_curve: ErrorCurveSettings | None = Field(
+        None,
+        description="return against imitation error for every near-expert (figure error_curve); null: no such jobs",
     )
     near_expert_evaluation: NearExpertEvaluationSettings = Field(
         NearExpertEvaluationSettings(), description="evaluation of the near-experts, the row OffRL (whole)"

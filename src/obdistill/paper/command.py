@@ -42,7 +42,10 @@ def table(name: str, files: tuple[Path, ...], out: Path, settings: TableSettings
 @out_option(".csv", "csv to write.")
 @click.argument("files", type=FILE, nargs=-1, required=True)
 def figure_data(name: str, files: tuple[Path, ...], out: Path, settings: FigureSettings) -> None:
-    """Compute what a figure is drawn from, from FILES: the gathered returns, or synsets for figure_2."""
+    """Compute what a figure is drawn from, from FILES: the gathered returns.
+
+    For figure_2 FILES are synsets; for error_curve, what error-curve, synset-errors and evaluate-near-expert wrote.
+    """
     from obdistill.paper.figure_data.make import make_figure_data
 
     make_figure_data(name, files, out, settings)

@@ -18,6 +18,7 @@ PROTOCOLS = {
     "residual": "Residual MLP",
     **{"adam": "Adam", "adamw": "AdamW", "sgdm": "SGD with momentum"},
 }
+FIT = "Supervised fit"  # of a near-expert, where a method's label would be
 ENVIRONMENTS = {"halfcheetah": "HalfCheetah", "walker2d": "Walker2d"}
 # in the order of table columns and panels; with the paper's short names, for wide tables
 QUALITIES = {"random": "R", "medium-replay": "M-R", "medium": "M", "medium-expert": "M-E", "expert": "E"}

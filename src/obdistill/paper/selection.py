@@ -28,7 +28,7 @@ class Selection:
         it only is left out. If it is ``size``, synsets of all sizes are kept. Empty: nothing is compared.
     """
 
-    reads: Literal["returns", "costs", "synsets"] = "returns"
+    reads: Literal["returns", "costs", "synsets", "errors"] = "returns"
     where: Mapping[str, Sequence[object]] = field(default_factory=dict)
     without: Mapping[str, Sequence[object]] = field(default_factory=dict)
     compares: str = ""
@@ -83,6 +83,7 @@ FIGURE_SELECTIONS: dict[str, Selection] = {
     "policy_spread": Selection(where=STANDARD),
     "recipes": Selection(where={"protocol": ("standard",)}, compares="variant"),
     "synset_size": Selection(where=SYNSETS, compares="size"),
+    "error_curve": Selection(reads="errors"),
     "performance_profiles": Selection(where=SYNSETS),
     "precision": Selection(where=SYNSETS),
 }

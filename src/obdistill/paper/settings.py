@@ -11,7 +11,14 @@ TableName = Literal["table_1", "table_2", "table_3", "table_4", "table_5", "aggr
 
 
 FigureName = Literal[
-    "figure_1", "figure_2", "policy_spread", "recipes", "synset_size", "performance_profiles", "precision"
+    "figure_1",
+    "figure_2",
+    "policy_spread",
+    "recipes",
+    "synset_size",
+    "error_curve",
+    "performance_profiles",
+    "precision",
 ]
 
 

@@ -10,6 +10,7 @@ from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.paper import names
 from obdistill.paper.selection import FIGURE_KIND
+from obdistill.paper.teachers import weak_near_experts
 
 CURVES = ["task", "method", "variant", "step", "mean", "low", "high", "n"]
 
@@ -83,7 +84,7 @@ def make_summary(table_1: Path, figure_1: Path, tests: Path, out: Path) -> None:
     inputs = [{"file": str(path), "sha256": facts["sha256"]} for path, facts in read.values()]
     confidence = names.percent(pairs_facts["settings"]["confidence"])
     said = {
-        "findings": findings(pairs),
+        "findings": [*weak_near_experts(scores), *findings(pairs)],
         "note": f"Differences are paired by seed, policy and episode; in brackets {confidence} Student-t intervals "
         "over seeds; p of Student's t, Holm-corrected over a task's pairs; below 0.05 methods are called different.",
     }

@@ -1,5 +1,7 @@
 """Behavior cloning: fresh policies are trained on (state, action) pairs, all at once."""
 
+from collections.abc import Collection, Iterator
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from obdistill.core.seeding import torch_generator
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.network import Network, Parameters, orthogonal_policies
 from obdistill.policies.optimizers import make_optimizer
-from obdistill.policies.settings import BcSettings
+from obdistill.policies.settings import BcSettings, FitSettings
 from obdistill.policies.unroll import Unroll
 
 
@@ -39,25 +41,66 @@ def train(states: Tensor, actions: Tensor, settings: BcSettings, policies: int, 
     UserError
         If the training diverges.
     """
+    (trained,) = train_in_stages(states, actions, settings, [settings.steps], policies, seed)
+    return trained
+
+
+def train_in_stages(
+    states: Tensor, actions: Tensor, settings: FitSettings, steps: Collection[int], policies: int, seed: int
+) -> Iterator[Parameters]:
+    """Train policies on pairs and give them after each of several numbers of steps of one training.
+
+    Parameters
+    ----------
+    states, actions, settings, policies, seed
+        As of `train`.
+    steps : collection of int
+        Numbers of steps, rising, each >= 1.
+
+    Yields
+    ------
+    trained : Parameters
+        What `train` gives for this number of steps, bit for bit; valid until the next is asked for.
+
+    Raises
+    ------
+    UserError
+        If the training diverges.
+    """
     architecture = ARCHITECTURES[settings.architecture]
     dims = states.shape[1], actions.shape[1]
     generator = torch_generator(seed, "initialisation")
     initial = orthogonal_policies(architecture, *dims, policies, generator, settings.output_start == "zero")
     if settings.optimizer == "sgd" and settings.batch_size is None:  # what the inner loop of a distillation runs
-        network = Network(architecture, policies, len(states), *dims)
-        unroll = Unroll(network, settings.steps, settings.learning_rate, settings.momentum, keep=False)
-        expand = (policies, -1, -1)
-        trained = unroll.train(initial, states.expand(expand).contiguous(), actions.expand(expand))
+        stages = _train_by_unroll(initial, states, actions, settings, steps)
     else:
-        trained = _train_by_optimizer(initial, states, actions, settings, torch_generator(seed, "batches"))
-    if not all(tensor.isfinite().all() for tensor in trained.tensors()):
-        raise UserError(f"bc.learning_rate: {settings.learning_rate}: the training of a policy diverged; lower it")
-    return trained
+        stages = _train_by_optimizer(initial, states, actions, settings, steps, torch_generator(seed, "batches"))
+    for trained in stages:
+        if not all(tensor.isfinite().all() for tensor in trained.tensors()):
+            raise UserError(f"bc.learning_rate: {settings.learning_rate}: the training of a policy diverged; lower it")
+        yield trained
+
+
+def _train_by_unroll(
+    initial: Parameters, states: Tensor, actions: Tensor, settings: FitSettings, steps: Collection[int]
+) -> Iterator[Parameters]:
+    """Train with full batches, from the start for each number of steps: these trainings are short."""
+    runs = len(initial.biases[0])
+    network = Network(ARCHITECTURES[settings.architecture], runs, len(states), states.shape[1], actions.shape[1])
+    expanded = states.expand(runs, -1, -1).contiguous(), actions.expand(runs, -1, -1)
+    for count in steps:
+        unroll = Unroll(network, count, settings.learning_rate, settings.momentum, keep=False)
+        yield unroll.train(initial, *expanded)
 
 
 def _train_by_optimizer(
-    parameters: Parameters, states: Tensor, actions: Tensor, settings: BcSettings, generator: torch.Generator
-) -> Parameters:
+    parameters: Parameters,
+    states: Tensor,
+    actions: Tensor,
+    settings: FitSettings,
+    steps: Collection[int],
+    generator: torch.Generator,
+) -> Iterator[Parameters]:
     """Train with any optimizer and with minibatches; an element-wise optimizer keeps stacked policies apart."""
     leaves = parameters.tensors()
     optimizer = make_optimizer(
@@ -75,8 +118,8 @@ def _train_by_optimizer(
     gradient = network.parameters(runs)
     for leaf, slot in zip(leaves, gradient.tensors(), strict=True):
         leaf.grad = slot
-    with logs.progress(settings.steps, "cloning") as meter:
-        for _ in range(settings.steps):
+    with logs.progress(max(steps), "cloning") as meter:
+        for step in range(1, max(steps) + 1):
             if size == total:
                 batch = states.expand(runs, -1, -1), actions.expand(runs, -1, -1)
             else:
@@ -85,4 +128,5 @@ def _train_by_optimizer(
             network.regression_gradient(parameters, *batch, None, *work, out=gradient)
             optimizer.step()
             meter.update()
-    return parameters
+            if step in steps:
+                yield parameters

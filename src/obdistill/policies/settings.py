@@ -15,8 +15,8 @@ Start = Literal["orthogonal", "zero"]
 Precision = Literal["auto", "float32", "reduced"]
 
 
-class BcSettings(Settings):
-    """How a policy is trained on pairs."""
+class FitSettings(Settings):
+    """How a policy is trained on pairs, but for how long."""
 
     architecture: ArchitectureName = Field(
         "mlp_4", description="policy network, e.g. mlp_4: 4 linear layers, 256 units wide (paper; others in Table 2)"
@@ -29,5 +29,10 @@ class BcSettings(Settings):
         "orthogonal", description="last layer of a fresh policy: orthogonal (paper), or zero, so that all act alike"
     )
     weight_decay: float = Field(0.01, ge=0, description="weight decay of adamw")
-    steps: int = Field(100, ge=1, description="training steps (paper: 100)")
     batch_size: int | None = Field(None, ge=1, description="pairs per step; null: all of them (paper)")
+
+
+class BcSettings(FitSettings):
+    """How a policy is trained on pairs."""
+
+    steps: int = Field(100, ge=1, description="training steps (paper: 100)")

@@ -1,12 +1,27 @@
 """The commands ``obd select`` and ``obd distill``."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
+from obdistill.core.command import FILE, UserPath, checkpoint_option, device_option, out_option, stage
 from obdistill.core.methods import DEFAULT, OBJECTIVES, SELECTIONS
+from obdistill.synsets import zoo
 from obdistill.synsets.settings import DistillSettings
+
+
+class SynsetPath(UserPath):
+    """A path, or ``zoo:NAME`` for a synset of the zoo."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        """Find it."""
+        if isinstance(value, str) and value.startswith(zoo.PREFIX):
+            value = str(zoo.find(value.removeprefix(zoo.PREFIX)))
+        return super().convert(value, parameter, context)
+
+
+SYNSET = SynsetPath(path_type=Path, dir_okay=False)
 
 dataset_option = click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 size_option = click.option(

@@ -13,7 +13,7 @@ from obdistill.core.methods import METHODS
 from obdistill.paper import names
 from obdistill.paper.description import count
 from obdistill.paper.episodes import Cells, by_task_and_row, check_cell, read_episodes, select
-from obdistill.paper.figure_data import claims, curves
+from obdistill.paper.figure_data import claims, curves, error_curve
 from obdistill.paper.selection import FIGURE_KIND, FIGURE_SELECTIONS
 from obdistill.paper.settings import FigureSettings
 from obdistill.paper.statistics import intervals
@@ -58,7 +58,8 @@ class FigureData:
     keep: Callable[[pd.DataFrame, FigureSettings], pd.DataFrame]
 
 
-# which episodes each is about: `obdistill.paper.selection`; figure_2 shows synsets: `obdistill.paper.figure_data.poses`
+# which episodes each is about: `obdistill.paper.selection`. figure_2 and error_curve are made from other files, by
+# `obdistill.paper.figure_data.poses` and `error_curve`
 FIGURE_DATA: dict[str, FigureData] = {
     "figure_1": FigureData(curves.learning_curves, every_snapshot),
     "policy_spread": FigureData(curves.policy_spread, several_policies),
@@ -102,7 +103,7 @@ def make_figure_data(name: str, paths: Sequence[Path], out: Path, settings: Figu
     name : str
         One of `FIGURE_SELECTIONS`.
     paths : sequence of Path
-        The gathered returns, or synsets if the figure shows them; those that the figure does not show are left out.
+        The gathered returns, or what the figure is made from instead; what it does not show is left out.
     out : Path
         The csv to write.
     settings : FigureSettings
@@ -113,11 +114,13 @@ def make_figure_data(name: str, paths: Sequence[Path], out: Path, settings: Figu
     UserError
         If the files are not fit for the figure.
     """
+    counts: tuple[dict[str, str], ...] = ()
     if FIGURE_SELECTIONS[name].reads == "synsets":
         from obdistill.paper.figure_data.poses import poses  # here, for MuJoCo and torch take longest to start
 
         table, facts, inputs = poses(paths, settings)
-        counts: tuple[dict[str, str], ...] = ()
+    elif FIGURE_SELECTIONS[name].reads == "errors":
+        table, facts, counts, inputs = error_curve.error_curves(paths, settings)
     elif len(paths) == 1:
         episodes, inputs = read_episodes(paths[0])
         cells = arrange(name, episodes, settings)

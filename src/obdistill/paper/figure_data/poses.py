@@ -1,8 +1,4 @@
-"""What pairs look like: the robot in a state of a synset, and after one environment step under the action beside it.
-
-The outlines of the bodies are computed from MuJoCo's kinematics and drawn as vectors. MuJoCo's own renderer needs an
-OpenGL library that a bare machine lacks, and its pixels differ from driver to driver.
-"""
+"""What pairs look like: the robot in a state of a synset, and after one environment step under the action beside it."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -14,41 +10,16 @@ import mujoco
 import numpy as np
 import pandas as pd
 from gymnasium.envs.mujoco import MujocoEnv
-from scipy.spatial import ConvexHull
 
 from obdistill.core import environments
 from obdistill.core.errors import UserError
 from obdistill.paper import names
 from obdistill.paper.settings import FigureSettings
 from obdistill.synsets.synset import Synset, read_pairs
+from obdistill.videos.outlines import CannotBeDrawn, Outline, outlines, side_view, upright
 
 log = logging.getLogger(__name__)
-CIRCLE = np.stack([np.cos(angles := np.linspace(0, 2 * np.pi, 32, endpoint=False)), np.sin(angles)], 1)
-CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
 UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
-# axis looked along -> axes to the right and up, and the end of it that is near; from the side as MuJoCo's cameras look
-VIEWS = {0: (1, 2, 1), 1: (0, 2, -1), 2: (0, 1, 1)}
-
-
-class CannotBeDrawn(UserError):
-    """Outlines of an environment's robot cannot be drawn; the message says why."""
-
-
-@dataclass(frozen=True)
-class Outline:
-    """Outline of one body part.
-
-    Attributes
-    ----------
-    points : ndarray of shape (n, 2), float64
-        Convex polygon in meters: to the right of the middle of the robot, and above the ground (seen from above:
-        above the middle).
-    shade : int
-        Number of its color among the colors of the model.
-    """
-
-    points: np.ndarray
-    shade: int
 
 
 @dataclass(frozen=True)
@@ -178,7 +149,7 @@ def example(synset: Synset, pairs: int) -> Example:
     env, skipped = _environment(synset.task.env_id)
     states, actions = synset.observations[-1], synset.actions[-1]
     chosen = spread_out(synset.normalizer.states(states).numpy(), pairs)
-    along = _along(env)
+    along = side_view(env)
     scenes = [scene(env, skipped, along, states[i], actions[i]) for i in chosen]
     return Example(synset, chosen, scenes, float(env.dt), upright(along))
 
@@ -226,40 +197,6 @@ def scene(env: MujocoEnv, skipped: int, along: int, observation: np.ndarray, act
     return Scene(*([Outline(part.points - middle, part.shade) for part in parts] for parts in (before, after)))
 
 
-def upright(along: int) -> bool:
-    """Tell whether up is the world's up when looking along an axis: from the side, not from above."""
-    return VIEWS[along][1] == 2
-
-
-def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Outline]:
-    """Project the robot's geoms along an axis of the world, the farthest first; points are the world's.
-
-    Raises
-    ------
-    UserError
-        If a geom is of a kind not known here (`CannotBeDrawn`).
-    """
-    *plane, near = VIEWS[along]
-    bodies = np.flatnonzero(model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE)  # all but the ground
-    colors = list(dict.fromkeys(map(tuple, model.geom_rgba[bodies])))
-    found = []
-    for i in bodies[np.argsort(near * data.geom_xpos[bodies, along], kind="stable")]:
-        kind, size = mujoco.mjtGeom(model.geom_type[i]), model.geom_size[i]
-        match kind:  # a convex hull of points, and the radius of a ball that is moved over it
-            case mujoco.mjtGeom.mjGEOM_SPHERE:
-                points, radius = np.zeros((1, 3)), size[0]
-            case mujoco.mjtGeom.mjGEOM_CAPSULE:
-                points, radius = np.array([[0, 0, -size[1]], [0, 0, size[1]]]), size[0]
-            case mujoco.mjtGeom.mjGEOM_BOX:
-                points, radius = CORNERS * size, 0.0
-            case _:
-                raise CannotBeDrawn(f"the model has a geom of kind {kind.name}; allowed: plane, sphere, capsule, box")
-        placed = (points @ data.geom_xmat[i].reshape(3, 3).T + data.geom_xpos[i])[:, plane]
-        swept = (placed[:, None] + radius * CIRCLE).reshape(-1, 2)
-        found.append(Outline(swept[ConvexHull(swept).vertices], colors.index(tuple(model.geom_rgba[i]))))
-    return found
-
-
 def _environment(env_id: str) -> tuple[MujocoEnv, int]:
     """Make an environment; returns it and how many leading positions its observations leave out."""
     env = environments.make(env_id).unwrapped
@@ -273,9 +210,3 @@ def _environment(env_id: str) -> tuple[MujocoEnv, int]:
         f"env_id: {env_id!r}: its state cannot be set from an observation; allowed: MuJoCo environments whose "
         "observation is positions and velocities (HalfCheetah, Hopper, Walker2d, Swimmer)"
     )
-
-
-def _along(env: MujocoEnv) -> int:
-    """Return the axis of the world to look along: the one the hinges turn about."""
-    hinges = env.model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE
-    return int(np.argmax(np.abs(env.data.xaxis[hinges]).sum(0)))

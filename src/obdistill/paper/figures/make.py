@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from obdistill.core import artifacts, atomic, provenance
 from obdistill.core.errors import UserError
 from obdistill.paper.description import Description
-from obdistill.paper.figures import claims, curves, policy_spread, poses
+from obdistill.paper.figures import claims, curves, error_curve, policy_spread, poses
 from obdistill.paper.figures.style import RC
 from obdistill.paper.selection import FIGURE_KIND
 from obdistill.paper.settings import FigureSettings
@@ -80,6 +80,14 @@ FIGURES: dict[str, FigureSpec] = {
         curves.size_curves,
         f"{SCORE} of policies trained from scratch on the last synset of {{size}} pairs, by their number: mean with "
         "{level} Student-t interval over seeds.",
+    ),
+    "error_curve": FigureSpec(
+        error_curve.error_curve,
+        "Score against imitation error, the mean squared difference to the near-expert's actions (in [−1, 1]) on the "
+        "data's states. Curve: ever longer supervised fits on all states; band: standard deviation over policies; "
+        "points: synsets of {size} pairs, one per seed, means over policies; dotted: the error for {share} of the "
+        "near-expert's score.",
+        ("{enough}",),
     ),
     "performance_profiles": FigureSpec(
         claims.performance_profiles,

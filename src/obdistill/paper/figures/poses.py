@@ -11,9 +11,9 @@ from obdistill.paper import names
 from obdistill.paper.figures.panels import by_row
 from obdistill.paper.figures.style import COLUMN_WIDTH, TEXT_WIDTH, style
 from obdistill.paper.settings import FigureSettings
+from obdistill.videos.outlines import tint
 
 TALLEST = 0.6  # largest height over width of a panel
-TINTS = (1.0, 0.6, 0.35)  # of the method's color, for the parts of a robot
 
 
 def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
@@ -64,14 +64,14 @@ def _cell(of_task: pd.DataFrame) -> tuple[float, float, float]:
 
 def _draw_pairs(axes: Axes, of_task: pd.DataFrame, across: float, up: float, middle: float) -> None:
     ((row, _),) = by_row(of_task)
-    color = np.array(to_rgb(style(row).color))
+    color = to_rgb(style(row).color)
     for column, (_, pair) in enumerate(of_task.groupby("pair")):
         above, below = np.array([column * across, 0]), np.array([column * across, -up])
         state, following = (_outlines(pair[pair["moment"] == moment]) for moment in ("state", "next"))
         ghost = [points + below for points, _ in state]
         axes.add_collection(PolyCollection(ghost, facecolors="none", edgecolors="#9A9A9A", linewidths=0.4))
         for parts, shift in ((state, above), (following, below)):
-            faces = [1 - (1 - color) * TINTS[shade % len(TINTS)] for _, shade in parts]
+            faces = [tint(color, shade) for _, shade in parts]
             moved = [points + shift for points, _ in parts]
             axes.add_collection(PolyCollection(moved, facecolors=faces, edgecolors="white", linewidths=0.4))
         if not following:

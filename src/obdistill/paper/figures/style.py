@@ -47,6 +47,7 @@ STYLES = {
     "near_expert": Style("#000000", line=(0, (6, 1.5, 1.2, 1.5))),
 }
 SPARE = (Style("#56B4E9", "D"), Style("#CC79A7", "v"))  # of methods without an entry above
+FIT = Style("#4D4D4D", ".")  # supervised fits of a near-expert
 VARIANT_LINE: Line = (0, (3, 1.2))
 VARIANT_STYLES: list[dict[str, Any]] = [  # of variants compared within a method: the default, then by name
     {"linestyle": "-", "marker": "o"},

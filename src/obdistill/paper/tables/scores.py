@@ -1,5 +1,6 @@
 """Tables of scores, 1, 2, 3 and 5: how they are computed, arranged and described."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from obdistill.paper.settings import TableSettings
 from obdistill.paper.statistics import intervals
 from obdistill.paper.statistics.intervals import Interval
 from obdistill.paper.tables.table import Cell, Heads, Rows
+from obdistill.paper.teachers import weak_near_experts
 
 LONG = (
     *("task", "method", "variant", "protocol", "size", "members", "mean", "low", "high", "n", "unit", *COUNTED),
@@ -28,6 +30,7 @@ LONG = (
 KEYS = {"method": ["method", "variant"], "protocol": ["protocol"], "size": ["size"]}  # columns that name a row
 INTERVALS = {"student_t": "Student-t", "bootstrap": "bootstrap"}
 Key = tuple[Any, ...]  # of a row: its values of KEYS
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +167,10 @@ class ScoreTable:
         title = self.title.format(size=names.span(synsets["size"]), members=names.span(cells["members"]))
         kind = f"{names.percent(settings.confidence)} {INTERVALS[settings.interval]} interval"
         caption = [f"{title}: mean [{kind}] over the {names.last_snapshots(settings.last_snapshots)}."]
-        notes = ["Where fewer snapshots were evaluated, the mean is over all of them."]
+        weak = weak_near_experts(table)
+        for sentence in weak:
+            log.warning("%s", sentence)
+        notes = [*weak, "Where fewer snapshots were evaluated, the mean is over all of them."]
         if self.mark_best:
             caption.append("Bold: best synset row, if its interval overlaps no other's.")
         if table["change"].notna().any():

@@ -247,3 +247,13 @@ def test_a_file_that_is_not_there_is_one_line(workflow, path, value, line):
         assert answer.code != 0
         said = [text for text in answer.text.splitlines() if not text.startswith("Using workflow specific profile")]
         assert said == [f"error: config.yaml: {line}"]
+
+
+def test_a_result_of_another_method_is_not_taken(workflow):
+    """A distillation's option is called objective, and its wildcard method."""
+    synsets = forget(workflow).folder / "results/synsets/first"
+    shutil.rmtree(synsets / "dbc")
+    shutil.copytree(synsets / "av_pbc", synsets / "dbc")
+    answer = workflow.planned("synsets")
+    assert answer.counts == {"distill": 2}
+    assert "objective av_pbc, now dbc" in answer.text

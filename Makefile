@@ -71,8 +71,8 @@ test-slow: $(READY)  ## run the tests that take longest: real stages under DVC, 
 test-slurm: $(READY)  ## run the workflow on a Slurm started for it (Debian, as root: packages are installed)
 	pytest -m slurm
 
-torture: $(READY)  ## kill, race and damage at random; prints counts of what is lost or wrong (half an hour)
-	python benchmarks/torture.py
+torture: $(READY)  ## kill, race, damage and mislead at random: counts for docs/reliability.md (an hour; goes on if stopped)
+	python -m benchmarks.torture --out docs/results/reliability/counts.csv
 
 lint: $(READY)  ## check format, style, types, imports and the workflow
 	ruff check

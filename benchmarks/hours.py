@@ -12,6 +12,7 @@ from pathlib import Path
 from obdistill.core.methods import OBJECTIVES
 from obdistill.experiment.jobs import Experiment
 from obdistill.near_experts.settings import TrainingSettings
+from obdistill.synsets.outer_loop import snapshot_steps
 
 EPISODE = 1000  # environment steps
 SECONDS = {  # of one unit of work; steps of near-experts with their algorithm's default batch and networks
@@ -34,7 +35,7 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
         work["outer_step"].append((job["method"] in OBJECTIVES) * distill.steps * distill.outer.initializations)
     for job in experiment.evaluations():
         evaluate = config.evaluate_settings(job["task"], job["method"], job["protocol"], job["size"])
-        steps = config.distill_settings(job["task"], job["method"]).snapshot_steps()
+        steps = snapshot_steps(config.distill_settings(job["task"], job["method"]))
         snapshots = len(steps[-(evaluate.last_snapshots or 0) :]) if job["method"] in OBJECTIVES else 1
         work["snapshot"].append(snapshots)
         players = 1 if evaluate.ensemble else evaluate.policies

@@ -3,6 +3,7 @@
 A page holds a line ``<!-- NAME -->`` or ``<!-- NAME: argument -->`` where such a part goes; see `PARTS`.
 """
 
+import csv
 import posixpath
 import re
 from collections.abc import Callable
@@ -91,11 +92,28 @@ def file(argument: str) -> str:
     return (ROOT / "docs" / argument).read_text()
 
 
+def counts(protected: str) -> str:
+    """Return the table of what `make torture` counted: the rows that have this word under ``protected``, and sums."""
+    with (ROOT / "docs/results/reliability/counts.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["protected"] == protected]
+    names = ("tries", "told", "same", "wrong", "lost")
+    lines = ["| attack | on | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names)]
+    for attack in dict.fromkeys(row["attack"] for row in rows):
+        of_attack = [row for row in rows if row["attack"] == attack]
+        lines += [
+            f"| {attack} | {row['kind']} | " + " | ".join(row[name] for name in names) + " |" for row in of_attack
+        ]
+        sums = [f"**{sum(int(row[name]) for row in of_attack)}**" for name in names]
+        lines.append(f"| **{attack}** | **all** | " + " | ".join(sums) + " |")
+    return "\n".join(lines)
+
+
 PARTS: dict[str, Callable[[str], str]] = {
     "configuration": configuration,
     "commands": commands,
     "modules": modules,
     "file": file,
+    "counts": counts,
 }
 
 

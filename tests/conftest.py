@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -12,6 +13,12 @@ torch.set_num_threads(1)
 # a shell that starts the tests in the background has them, and all that they start, ignore these
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory):
+    """Downloads, and what is remembered of files, go to a folder of the tests; child processes see it too."""
+    os.environ["OBD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

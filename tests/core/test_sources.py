@@ -183,3 +183,13 @@ def test_every_command_is_there():
 def test_layers():
     run = subprocess.run(["lint-imports", "--no-cache"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("command", STARTS)
+def test_how_numbers_are_written_counts_for_every_command(command):
+    """Machinery alone imports it, and machinery is left out."""
+    assert sources.folder() / "core/formats.py" in sources.files(command)
+
+
+def test_what_settings_compute_for_a_collection_counts():
+    assert sources.folder() / "datasets/d4rl_facts.py" in sources.files("collect")

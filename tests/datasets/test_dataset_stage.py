@@ -17,6 +17,7 @@ from obdistill.core.parsing import parse
 from obdistill.datasets import download
 from obdistill.datasets.collect import collect
 from obdistill.datasets.command import dataset as command
+from obdistill.datasets.d4rl_facts import reference_returns
 from obdistill.datasets.settings import CollectSettings, DatasetSettings
 from obdistill.datasets.stage import build_dataset
 from obdistill.datasets.transitions import read_dataset
@@ -244,3 +245,13 @@ def test_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert len(read_dataset(tmp_path / "d.npz").transitions) == 19
     assert CliRunner().invoke(command, arguments).exit_code == 2  # no environment
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v2", "Hopper-v5", "HalfCheetah-v4", "Walker2d-v3"])
+def test_d4rl_knows_the_returns_of_its_environments(env_id):
+    assert reference_returns(env_id) is not None
+
+
+@pytest.mark.parametrize("env_id", ["my/Hopper-v0", "my/Hopper-v5", "my:Hopper-v5", "Hopper-v0", "Hopper", "Ant-v5"])
+def test_an_own_environment_does_not_get_them_by_its_name(env_id):
+    assert reference_returns(env_id) is None

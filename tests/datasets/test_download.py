@@ -290,3 +290,44 @@ def test_a_file_of_an_older_version_is_noted_when_it_is_next_used(server, cache)
     record(cache).unlink()
     load(server, cache)
     assert record(cache).read_text() == f"{right}\n"
+
+
+@pytest.fixture
+def mirror(server):
+    other = Server(server.body)
+    yield other
+    other.close()
+
+
+def test_mirrors_are_tried_in_order(server, mirror, cache):
+    server.status = 503
+    loaded = load(server, cache, mirrors=(mirror.url, "http://127.0.0.1:9/never.hdf5"))
+    assert loaded.origin["url"] == server.url
+    assert len(mirror.requests) == 1
+    server.status = 200
+    load(server, cache)  # it is in the cache, under the first address
+    assert len(server.requests) == 1
+    assert leftovers(cache) == []
+
+
+def test_a_mirror_must_give_the_bytes_of_the_first_download(server, mirror, cache):
+    first = load(server, cache).origin["sha256"]
+    next(cache.glob("*.hdf5")).unlink()
+    server.status, data = 404, bytearray(mirror.body)
+    data[len(data) // 2] ^= 1
+    mirror.body = bytes(data)
+    with pytest.raises(UserError) as caught:
+        load(server, cache, mirrors=(mirror.url,))
+    said = str(caught.value)
+    assert said.startswith(
+        f"{server.url}: none of 2 addresses gives it: {server.url}: the server answers 404 Not Found; "
+    )
+    assert f"{mirror.url}: has the sha256 " in said
+    assert f"that of its first download is {first}" in said
+    assert "\n" not in said
+
+
+def test_a_bad_mirror_is_told_before_anything_is_fetched(server, cache):
+    with pytest.raises(UserError, match="its URL holds a password"):
+        load(server, cache, mirrors=("http://me:secret@127.0.0.1/a.hdf5",))
+    assert server.requests == []

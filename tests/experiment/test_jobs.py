@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from obdistill.core import own_modules
 from obdistill.core.errors import UserError
-from obdistill.experiment import outside
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment, canonical, typed
 
@@ -259,7 +259,7 @@ def test_the_module_of_an_own_environment_is_a_file_that_is_read(tmp_path, monke
     for name in ("my_robot.py", "robots/__init__.py", "robots/walker.py"):
         (tmp_path / name).write_text("raise SystemExit")  # nothing is imported
     files = {
-        env_id: [str(file.relative_to(tmp_path)) for file in outside.environment_files(env_id)]
+        env_id: [str(file.relative_to(tmp_path)) for file in own_modules.files(env_id)]
         for env_id in ("my_robot:Robot-v0", "robots.walker:Walker-v0", "nowhere:Robot-v0", "Hopper-v5", None)
     }
     assert files == {
@@ -267,7 +267,7 @@ def test_the_module_of_an_own_environment_is_a_file_that_is_read(tmp_path, monke
         "robots.walker:Walker-v0": ["robots/__init__.py", "robots/walker.py"],
         **{"nowhere:Robot-v0": [], "Hopper-v5": [], None: []},
     }
-    assert [file.name for file in outside.environment_files("gymnasium:Hopper-v5")] == ["__init__.py"]
+    assert [file.name for file in own_modules.files("gymnasium:Hopper-v5")] == ["__init__.py"]
 
 
 @pytest.mark.parametrize(("statistics", "files"), [(None, []), ({"file": "b.json"}, ["b.json"])])

@@ -19,6 +19,7 @@ BESIDE: dict[str, list[str]] = {
     "table": ["{stem}.json", "{stem}.md", "{stem}.tex", "{stem}.html"],
     "figure": ["{stem}.json", "{stem}.pdf"],
 }
+ACTING = ("collect", "dataset", "evaluate", "evaluate-near-expert")  # in the environment
 
 
 def sha256(*paths: str | Path) -> str:
@@ -43,6 +44,13 @@ def source(settings: dict[str, Any], options: dict[str, str]) -> dict[str, str]:
     return {"sha256": sha256(settings["file"])} if os.path.isfile(settings.get("file", "")) else {}
 
 
+def env_id_of(path: str) -> str | None:
+    """Return the environment that an input was made in, as its metadata say."""
+    metadata = Path(path).with_suffix(".json")
+    found = json.loads(metadata.read_text()) if metadata.is_file() and path.startswith("results") else {}
+    return found.get("env_id")
+
+
 def main() -> None:
     stage, *arguments = sys.argv[1:]
     options = {name[2:]: value for name, value in itertools.pairwise(arguments) if name.startswith("--")}
@@ -51,7 +59,10 @@ def main() -> None:
     if stage == "collect":
         out = out / "collection.json"
     out.parent.mkdir(parents=True, exist_ok=True)
+    read = inputs([value for value in arguments if value not in (log, str(out))], settings)
+    env_id = settings.get("env_id") or next(filter(None, map(env_id_of, read)), None)
     about: dict[str, Any] = {
+        "env_id": env_id,
         "arguments": [stage, *arguments],
         "caption": "Said *of* size",
         "notes": ["A note."],
@@ -59,12 +70,14 @@ def main() -> None:
         "findings": ["A finding."],
         "note": "By a test.",
         "versions": {"torch": stage[0] * 3},
-        "inputs": inputs([value for value in arguments if value not in (log, str(out))], settings),
+        "inputs": read,
         "source": source(settings, options),
         "levels": {"medium": {"sha256": hashlib.sha256(options.get("seed", "").encode()).hexdigest()}},
     }
     try:
         with provenance.noted(stage, settings, options):
+            if stage in ACTING:
+                provenance.note_environment(env_id or "")
             for name in [out.name, *BESIDE.get(stage, ["{stem}.json"])]:
                 path = out.with_name(name.format(stem=out.stem))
                 data = path.with_suffix(".csv" if path.stem == "metrics" else out.suffix)

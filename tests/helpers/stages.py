@@ -9,7 +9,7 @@ from pathlib import Path
 
 SAID = "said.txt"  # what the stages of a folder have written on stderr
 # these tell how long something took, and differ between two runs
-TIMED = {SAID, "gathered.npz", "gathered.json", "figure_1.csv", "figure_1.json"}
+TIMED = {SAID, "gathered.json", "figure_1.json"}
 COLLECT = {"env_id": "Pendulum-v1", "medium_steps": 400, "transitions": 400, "levels": ["medium"]}
 DATASET = {"source": "collect", "collection": "own", "level": "medium", "reference_returns": [-1200.0, -150.0]}
 WIDTHS = {"actor_hidden_widths": [8], "critic_hidden_widths": [8]}

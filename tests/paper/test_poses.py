@@ -149,7 +149,8 @@ def test_one_synset_per_task_is_shown(tmp_path):
     dbc = write_made_synset(tmp_path / "dbc.npz", method="dbc")
     small = write_made_synset(tmp_path / "small.npz", size=2)
     cheetah = write_made_synset(tmp_path / "cheetah.npz", env_id="HalfCheetah-v5", task="halfcheetah_medium")
-    shown, inputs = read_examples([hopper, dbc, small, cheetah], 4, "av_pbc", 6)
+    shown, left_out, inputs = read_examples([hopper, dbc, small, cheetah], 4, "av_pbc", 6)
+    assert left_out == []
     assert [one.synset.task.name for one in shown] == ["halfcheetah_medium", "hopper_medium"]
     assert [entry["file"] for entry in inputs] == [str(cheetah), str(hopper)]
     assert [len(one.scenes) for one in shown] == [4, 4]
@@ -179,3 +180,28 @@ def test_the_figure_stands_state_over_state_and_says_what_it_shows(tmp_path):
     text = json.loads((tmp_path / "figure.json").read_text())["caption"]
     assert text.startswith("Pairs of synsets of 6 pairs (Av-PBC, seed 3, after outer step 20)")
     assert "one environment step (0.008–0.04 s)" in text
+    assert "Without" not in text
+
+
+def test_a_task_that_cannot_be_drawn_is_left_out_with_a_line(tmp_path, caplog):
+    """A newcomer's own environment must not take the whole run down with it."""
+    hopper = write_made_synset(tmp_path / "a.npz")
+    own = write_made_synset(tmp_path / "b.npz", env_id="Pendulum-v1", task="own")
+    settings = FigureSettings(poses=2, dpi=50)
+    make_figure_data("figure_2", [hopper, own], tmp_path / "data.csv", settings)
+    reason = "env_id: 'Pendulum-v1': its state cannot be set from an observation"
+    assert [line for line in caplog.messages if line.startswith(f"figure_2 is without own: {reason}")]
+    make_figure("figure_2", tmp_path / "data.csv", tmp_path / "figure.png", settings)
+    about = json.loads((tmp_path / "figure.json").read_text())
+    assert about["notes"][-1].startswith(f"Without own: {reason}")
+    assert len(about["inputs"]) == 1
+
+
+def test_a_figure_without_any_robot_says_so(tmp_path):
+    own = write_made_synset(tmp_path / "a.npz", env_id="Pendulum-v1", task="own")
+    settings = FigureSettings(dpi=50)
+    make_figure_data("figure_2", [own], tmp_path / "data.csv", settings)
+    make_figure("figure_2", tmp_path / "data.csv", tmp_path / "figure.png", settings)
+    assert (tmp_path / "figure.pdf").exists()
+    drawn = distilled_pairs(outlines_table(read_examples([own], 2)[0]), settings)
+    assert [text.get_text() for text in drawn.texts] == ["no robot of these tasks can be drawn"]

@@ -10,7 +10,7 @@ from obdistill.core.errors import UserError
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.network import orthogonal_policies
 from obdistill.synsets.objectives import RegressionTargets
-from obdistill.synsets.outer_loop import MetaGradient, OuterLoop, OuterProblem
+from obdistill.synsets.outer_loop import MetaGradient, OuterLoop, OuterProblem, snapshot_steps
 from obdistill.synsets.settings import DistillSettings, InnerSettings, OuterSettings, WeightSettings
 
 
@@ -146,7 +146,7 @@ def test_inverse_sqrt_schedule_does_not_depend_on_the_length_of_the_run():
 
 def test_snapshots_show_the_synset_after_their_step_and_the_last_is_kept():
     loop = small_loop(small_settings(steps=5, every=2))
-    assert loop.settings.snapshot_steps() == [2, 4, 5]
+    assert snapshot_steps(loop.settings) == [2, 4, 5]
     for index, steps in enumerate((2, 2, 1)):
         run(loop, steps)
         assert torch.equal(loop.snapshot_states[index], loop.states)

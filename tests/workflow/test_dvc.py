@@ -180,18 +180,25 @@ class Project:
         return self.workflow.planned().counts == {} and self.changed_stages() == set()
 
 
+def typed(section: str) -> list[str]:
+    """Return the commands of a section of docs/dvc.md as a reader types them, one line each."""
+    text = (REPOSITORY / "docs/dvc.md").read_text().partition(f"## {section}\n")[2]
+    lines = text.partition("```sh\n")[2].partition("```")[0].splitlines()
+    return [line.partition("#")[0].rstrip() for line in lines]
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """Pretended results of a whole run, and 500 more, recorded and pushed to a folder."""
+    """Pretended results of a whole run, and 500 more, recorded and pushed to a folder as docs/dvc.md says."""
     project = Project.pretend(tmp_path_factory.mktemp("dvc") / "project")
     for number in range(500):
         (project.folder / f"results/synsets/pendulum/{number}.bin").write_bytes(number.to_bytes(2) * 5000)
     project.make_target("commit-results")
-    project.run("dvc", "remote", "add", "--default", "folder", str(project.folder.parent / "remote"))
     began = time.monotonic()
-    project.run("dvc", "push")
+    for line in typed("Record and send")[2:]:
+        named = line.replace("NAME FOLDER_OR_S3_URL", f"folder {project.folder.parent / 'remote'}")
+        project.run("sh", "-c", named.replace("git commit", "git commit --quiet --message -"))
     assert time.monotonic() - began < LONGEST
-    project.commit()
     return project
 
 
@@ -218,6 +225,21 @@ def test_a_clone_gets_everything_and_has_nothing_to_do(kept, tmp_path):
     (clone.folder / "results/synsets/pendulum/dbc/default/size4/seed0/synset.npz").unlink()
     assert clone.workflow.planned().counts == remade
     assert "not up to date" in clone.make_target("commit-results", code=2)
+
+
+def test_pictures_are_compared_without_a_network(project):
+    picture = project.folder / "results/paper/figure_1.png"
+    for content in ("old", "new"):
+        picture.write_text(content)
+        if content == "old":
+            project.run("dvc", "commit", "--force", "paper")
+            project.commit()
+    (line,) = [line for line in typed("Compare experiments") if "--targets" in line]
+    project.run(*line.split())
+    page = (project.folder / "dvc_plots/index.html").read_text()
+    assert "http" not in page
+    shown = {file.read_text() for file in (project.folder / "dvc_plots/static").iterdir()}
+    assert shown == {"old", "new"}
 
 
 @pytest.mark.parametrize(

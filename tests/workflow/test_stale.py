@@ -172,6 +172,16 @@ def test_editing_the_module_of_an_own_environment_reruns_what_acts_in_it(tmp_pat
     workflow.environment["PYTHONPATH"] += f"{os.pathsep}{robot.parent}"
     run = workflow.snakemake("evaluations")
     assert run.code == 0, run.text
+    assert workflow.planned("evaluations").counts == {}
+    status = robot.stat()
+    replace(robot, "gravity = 1")  # with an old date: only its content tells
+    acting = {"dataset": 1, "evaluate_near_expert": 1, "evaluate": 6, "evaluate_whole_data": 1}
+    answer = workflow.planned("evaluations")
+    assert acting.items() <= answer.counts.items()
+    assert "first/dataset.npz: the module of its environment was another" in answer.text
+    robot.write_text("")
+    os.utime(robot, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert workflow.planned("evaluations").counts == {}
     robot.write_text("gravity = 0")
     plan = workflow.planned("evaluations")
     assert plan.counts == {
@@ -237,3 +247,13 @@ def test_a_file_that_is_not_there_is_one_line(workflow, path, value, line):
         assert answer.code != 0
         said = [text for text in answer.text.splitlines() if not text.startswith("Using workflow specific profile")]
         assert said == [f"error: config.yaml: {line}"]
+
+
+def test_a_result_of_another_method_is_not_taken(workflow):
+    """A distillation's option is called objective, and its wildcard method."""
+    synsets = forget(workflow).folder / "results/synsets/first"
+    shutil.rmtree(synsets / "dbc")
+    shutil.copytree(synsets / "av_pbc", synsets / "dbc")
+    answer = workflow.planned("synsets")
+    assert answer.counts == {"distill": 2}
+    assert "objective av_pbc, now dbc" in answer.text

@@ -22,6 +22,7 @@ WORKFLOW = [
     "Snakefile",
     "workflow/Snakefile",
     "workflow/rules/common.smk",
+    "src/obdistill/core/own_modules.py",
     "src/obdistill/core/sources.py",
     "src/obdistill/experiment/config.py",
     "src/obdistill/experiment/jobs.py",

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from obdistill.core import lock, provenance, sources
+from obdistill.core import lock, own_modules, provenance, sources
 from obdistill.core.errors import UserError
 from obdistill.core.methods import OBJECTIVES, SELECTIONS
 from obdistill.experiment import stale
@@ -85,16 +85,18 @@ def made_by(command, rule=None, also=lambda wildcards: []):
         given = proxy.rule.params
         settings = json.loads(given.settings(wildcards)) if "settings" in given.keys() else {}
         options = dict(wildcards.items())
-        options |= {"name": options.get("figure") or options.get("table")}
+        options |= {"name": options.get("figure") or options.get("table"), "objective": options.get("method")}
         chosen = sources.choice(command, {**settings, **options})
         if workflow.is_main_process:  # not again in the process of each job
             digests[provenance.key(command, chosen)] = sources.digest(command, chosen)
             os.environ[provenance.VARIABLE] = json.dumps(digests)
-            inputs = [value for key, value in proxy.input.items() if key not in ("code", "environment")]
+            inputs = dict(proxy.input.items())
+            environment = map(Path, filled(inputs.pop("environment", []), wildcards))
+            inputs.pop("code")
             options |= {"seed": given.seed(wildcards)} if "seed" in given.keys() else {}
-            job = stale.Job(
-                settings, options, (*filled(inputs, wildcards), *also(wildcards)), sources.digest(command, chosen)
-            )
+            read = (*filled(list(inputs.values()), wildcards), *also(wildcards))
+            digest = sources.digest(command, chosen)
+            job = stale.Job(settings, options, read, digest, own_modules.digest(list(environment)))
             outputs = filled(list(proxy.output), wildcards)
             why = stale.difference(Path(filled(proxy.output.metadata, wildcards)[0]), job)
             if why is not None:

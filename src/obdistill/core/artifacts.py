@@ -17,15 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-import numpy as np
 import pandas as pd
-import safetensors.numpy
 
-from obdistill.core import lock, provenance
+from obdistill.core import formats, lock, provenance
 from obdistill.core.atomic import as_json, replacing
 from obdistill.core.errors import UserError
 
-Arrays = dict[str, np.ndarray]
+Arrays = formats.Arrays
 T = TypeVar("T")
 # kinds of the artifacts that evaluations write, and tables and figures read
 RETURNS, ERROR_CURVE, SYNSET_ERRORS = "returns", "error curve", "synset errors"
@@ -107,12 +105,6 @@ def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
     UserError
         If a file cannot be written.
     """
-    writers: dict[str, Callable[[Any, Path], object]] = {
-        ".npz": lambda arrays, to: np.savez(to, **arrays),
-        # save_file would rename a file of its own into place
-        ".safetensors": lambda arrays, to: to.write_bytes(safetensors.numpy.save(_contiguous(arrays))),
-        ".csv": lambda table, to: table.to_csv(to, index=False, float_format="%.6g", lineterminator="\n"),
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
     turn = path.with_name(f".{path.name}.turn")  # writers of one artifact take turns: two files are renamed
     with (
@@ -120,7 +112,7 @@ def write_artifact(path: Path, data: Arrays | pd.DataFrame, metadata: Mapping[st
         replacing(sidecar(path)) as of_sidecar,
         replacing(path) as of_data,  # renamed first
     ):
-        writers[path.suffix](data, of_data)
+        formats.write(of_data, data)
         facts = {**metadata, **provenance.facts(), "file": path.name, "sha256": sha256(of_data), "versions": versions()}
         of_sidecar.write_text(as_json({**facts, "metadata_sha256": _hash_of(facts)}), encoding="utf-8")
 
@@ -157,7 +149,7 @@ def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, dict[str, Any]]:
 
     def read(file: IO[bytes]) -> pd.DataFrame:
         try:
-            return pd.read_csv(file)
+            return formats.read_table(file)
         except (OSError, ValueError) as error:  # pandas' EmptyDataError and ParserError are ValueErrors
             raise UserError(f"{path}: is no readable csv ({_one_line(error)})") from None
 
@@ -217,10 +209,7 @@ def _load(path: Path, file: IO[bytes]) -> Arrays:
     """Read arrays from an open file; `path` tells the format."""
     check_unpacked_size(path)
     try:
-        if path.suffix == ".safetensors":
-            return dict(safetensors.numpy.load(file.read()))
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        return formats.read_arrays(file, path.suffix)
     except OSError:
         raise
     except Exception as error:  # numpy passes on whatever the zip, zlib and header parsers raise
@@ -290,7 +279,3 @@ def _one_line(error: Exception) -> str:
 
 def _hash_of(metadata: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
-
-
-def _contiguous(arrays: Arrays) -> Arrays:
-    return {name: np.asarray(array, order="C") for name, array in arrays.items()}

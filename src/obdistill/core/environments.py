@@ -13,6 +13,7 @@ import gymnasium
 import mujoco
 import numpy as np
 
+from obdistill.core import provenance
 from obdistill.core.errors import UserError, out_of_memory
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
                     "with one dimension is needed"
                 )
         env = gymnasium.wrappers.FlattenObservation(env)
+    provenance.note_environment(env_id)
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
         if not _is_vector(space):
             raise UserError(f"env_id: {env_id!r}: its {name} space is {space}; a Box with one dimension is needed")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from obdistill.core import sources
+from obdistill.core import own_modules, sources
 from obdistill.core.errors import UserError
 
 VARIABLE = "OBD_SOURCES"  # the digests of a run's start, which its jobs inherit: JSON, by `key`
@@ -49,6 +49,13 @@ def noted(command: str, settings: Mapping[str, Any], options: Mapping[str, Any])
         yield
     finally:
         _made_from.reset(token)
+
+
+def note_environment(env_id: str) -> None:
+    """Note the source files of a user's environment that this command acts in, if its id names a module."""
+    made_from, found = _made_from.get(), own_modules.digest(own_modules.files(env_id))
+    if made_from is not None and found is not None:
+        _made_from.set({**made_from, "environment": found})
 
 
 def facts() -> dict[str, Any]:

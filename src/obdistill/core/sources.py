@@ -18,7 +18,7 @@ import grimp
 # what stages import but no result depends on, and why an edit need not rerun anything
 MACHINERY = {
     "obdistill": "public names, looked up when they are used",
-    "obdistill.core.artifacts": "writes and reads what it is given; old and new files hold the same numbers",
+    "obdistill.core.artifacts": "when and whether a file is written or read; how, is in `FORMATS`, which counts",
     "obdistill.core.atomic": "when a file appears, not what it holds",
     "obdistill.core.checkpoints": "a run that goes on ends with the bytes of one that was never interrupted (tested)",
     "obdistill.core.command": "options, exit status and messages of the command line",
@@ -27,6 +27,7 @@ MACHINERY = {
     "obdistill.core.lock": "when a run may start",
     "obdistill.core.logs": "log lines and progress meters",
     "obdistill.core.methods": "what a method needs shows in its jobs' inputs and settings; tables name this module",
+    "obdistill.core.own_modules": "notes what a user's environment is made of",
     "obdistill.core.outputs": "refuses outputs that would overwrite inputs",
     "obdistill.core.parsing": "reads settings; the values that come out are the jobs' parameters",
     "obdistill.core.settings": "reads settings; the values that come out are the jobs' parameters",
@@ -36,9 +37,10 @@ MACHINERY = {
     "obdistill.*.command": "options of the command line; their values are in the rule",
     "obdistill.*.settings": "names, ranges and defaults of settings; the values are the jobs' parameters",
 }
+FORMATS = "obdistill.core.formats"  # machinery imports it, but every result depends on it
 # command: the modules that its results begin with
 STARTS = {
-    "collect": ["obdistill.datasets.collect"],
+    "collect": ["obdistill.datasets.collect", "obdistill.datasets.d4rl_facts"],  # its settings ask for D4RL's returns
     "dataset": ["obdistill.datasets.stage"],
     "near-expert": ["obdistill.near_experts.stage"],
     "evaluate-near-expert": ["obdistill.evaluations.near_expert"],
@@ -140,7 +142,7 @@ def files(command: str, chosen: str | None = None) -> list[Path]:
     """
     _, modules = CHOICES.get(command, ("", {}))
     unused = [module for name, module in modules.items() if chosen not in (None, name)]
-    names = {name for start in STARTS[command] for name in closure(start, unused)}
+    names = {name for start in STARTS[command] for name in closure(start, unused)} | {FORMATS}
     return sorted(file for name in names for file in _files(name))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from obdistill.core import artifacts, environments
 from obdistill.core.errors import UserError
-from obdistill.datasets import checks, download, files, hdf5
+from obdistill.datasets import checks, download, files, hdf5, remembered
 from obdistill.datasets.checks import Unpacking, Warn
 from obdistill.datasets.d4rl_facts import BUILT_IN
 from obdistill.datasets.settings import D4rlSettings
@@ -38,7 +38,7 @@ def load(settings: D4rlSettings) -> Loaded:
     if files.is_url(url):
         origin = {"source": "d4rl", "url": url}
         cache = files.expand(settings.cache) if settings.cache else files.default_cache()
-        path = download.fetch(url, cache, lambda file: _check(file, url), settings.sha256)
+        path = download.fetch(url, cache, lambda file: _check(file, url), settings.sha256, settings.mirrors)
     else:
         path = files.expand(url)
         if not path.is_file():
@@ -48,6 +48,8 @@ def load(settings: D4rlSettings) -> Loaded:
         origin = {"source": "d4rl", "file": path.name}
     sha256 = artifacts.sha256(path)
     checks.compare_sha256(sha256, settings.sha256, url)
+    if settings.sha256 is None and "file" in origin:
+        remembered.check([path], sha256)
     if settings.file in BUILT_IN:
         origin["name"] = settings.file
     transitions = read(path, environments.max_episode_steps(env_id), warnings.append)

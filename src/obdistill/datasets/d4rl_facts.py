@@ -14,14 +14,19 @@ BUILT_IN = {
 }
 
 
-# D4RL's reference returns (random, expert); the versions of an environment share them
+# D4RL's reference returns (random, expert); versions 2 to 5 of an environment share them
 REFERENCE_RETURNS = {
     "HalfCheetah": (-280.178953, 12135.0),
     "Hopper": (-20.272305, 3234.3),
     "Walker2d": (1.629008, 4592.3),
 }
+VERSIONS = ("2", "3", "4", "5")  # of these environments, in Gymnasium and in D4RL
 
 
 def reference_returns(env_id: str) -> tuple[float, float] | None:
-    """Return D4RL's (random, expert) returns of an environment, None where D4RL has none."""
-    return REFERENCE_RETURNS.get(env_id.rpartition("/")[2].split("-")[0])
+    """Return D4RL's (random, expert) returns of an environment, None where D4RL has none.
+
+    Only Gymnasium's own ids count: ``my/Hopper-v0`` or ``my_module:Hopper-v5`` is another robot of the same name.
+    """
+    name, _, version = env_id.partition("-v")
+    return REFERENCE_RETURNS.get(name) if version in VERSIONS else None

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import requests
@@ -24,7 +24,9 @@ NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, http.
 log = logging.getLogger(__name__)
 
 
-def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | None = None) -> Path:
+def fetch(
+    url: str, cache: Path, check: Callable[[Path], None], sha256: str | None = None, mirrors: Sequence[str] = ()
+) -> Path:
     """Return the file of a URL in a cache folder, downloaded if it is not there.
 
     A cut download is resumed where the server supports it and the file there is still the same one, else it begins
@@ -40,7 +42,9 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | No
     check : callable
         Raises `UserError` if the whole file is not the wanted one.
     sha256 : str, optional
-        Checksum that the file must have; default: that of the first download.
+        Checksum that the file must have; default: that of the first download, wherever it came from.
+    mirrors : sequence of str, optional
+        Other addresses of the same file, tried in this order if the first does not give it.
 
     Returns
     -------
@@ -50,14 +54,14 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | No
     Raises
     ------
     UserError
-        If the URL holds a password, the server cannot be reached, answers with an error or a web page, cuts the
-        connection three times, the file has another checksum, or `check` refuses it.
+        If a URL holds a password, or if at every address the server cannot be reached, answers with an error or a web
+        page, cuts the connection three times, the file has another checksum, or `check` refuses it. The line says what
+        was tried.
     """
-    _check_url(url)
-    name = Path(urllib.parse.urlparse(url).path).name or "download"
-    # the same name at two addresses is two files
-    path = cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}_{name}"
-    part = path.with_name(path.name + ".part")
+    sources = (url, *mirrors)
+    for source in sources:
+        _check_url(source)
+    path = _place(url, cache)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         busy = f"{url}: another process is downloading it"
@@ -70,16 +74,38 @@ def fetch(url: str, cache: Path, check: Callable[[Path], None], sha256: str | No
                 except UserError as error:
                     log.warning("%s; downloading it again", error)
                     path.unlink()
-            _download(url, part)
-            try:
-                _check(url, part, note, sha256, check)
-            except UserError:
-                part.unlink()
-                raise
-            part.rename(path)
+            refused = []
+            for source in sources:
+                try:
+                    _fetch_new(source, cache, note, sha256, check).rename(path)
+                    return path
+                except UserError as error:
+                    refused.append(str(error))
+                    if source != sources[-1]:
+                        log.warning("%s; trying the next address", error)
+            tried = f"{url}: none of {len(sources)} addresses gives it: " if mirrors else ""
+            raise UserError(tried + "; ".join(refused))
     except OSError as error:
         raise UserError(f"{cache}: cannot be written ({error.strerror or error})") from None
-    return path
+
+
+def _place(url: str, cache: Path) -> Path:
+    """Return where the file of a URL goes; the same name at two addresses is two files."""
+    name = Path(urllib.parse.urlparse(url).path).name or "download"
+    return cache / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}_{name}"
+
+
+def _fetch_new(url: str, cache: Path, note: Path, setting: str | None, check: Callable[[Path], None]) -> Path:
+    """Download a file and check it; returns where it is. What is refused is deleted."""
+    part = _place(url, cache)
+    part = part.with_name(part.name + ".part")
+    _download(url, part)
+    try:
+        _check(url, part, note, setting, check)
+    except UserError:
+        part.unlink()
+        raise
+    return part
 
 
 def _check(url: str, path: Path, note: Path, setting: str | None, check: Callable[[Path], None]) -> None:

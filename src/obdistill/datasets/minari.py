@@ -16,7 +16,7 @@ import numpy as np
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.datasets import arrow, checks, files, hdf5
+from obdistill.datasets import arrow, checks, files, hdf5, remembered
 from obdistill.datasets.checks import Unpacking, Warn
 from obdistill.datasets.env_specs import environment_of
 from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE, ROOT_VARIABLE
@@ -83,6 +83,9 @@ def read(
     data = folder / DATA_FOLDER
     metadata = artifacts.read_json(data / METADATA_FILE)
     found = {"sha256": _sha256(folder), "metadata_sha256": artifacts.sha256(data / METADATA_FILE)}
+    if not known:
+        remembered.check(_data_files(folder), found["sha256"])
+        remembered.check([data / METADATA_FILE], found["metadata_sha256"])
     for key, value in found.items():
         if known and known.get(key) not in (None, value):
             raise UserError(f"{folder}: has the {key} {value}; {which} is {known[key]!s:.64}")
@@ -275,7 +278,11 @@ def _episode(episode: dict[str, np.ndarray], states: list[Vector], action_dim: i
 
 def _sha256(folder: Path) -> str:
     """Hash the data files in order of their names; with HDF5 there is one, and this is its sha256."""
-    return files.sha256_of(path for path in files.files_of(folder) if path != folder / DATA_FOLDER / METADATA_FILE)
+    return files.sha256_of(_data_files(folder))
+
+
+def _data_files(folder: Path) -> list[Path]:
+    return [path for path in files.files_of(folder) if path != folder / DATA_FOLDER / METADATA_FILE]
 
 
 def _describe(error: Exception) -> str:

@@ -55,6 +55,9 @@ class D4rlSettings(SourceSettings):
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="checksum that the file must have; null: any (it is recorded)"
     )
+    mirrors: tuple[str, ...] = Field(
+        (), description="other URLs of the same file, tried in this order if the first does not give it"
+    )
     cache: Path | None = Field(None, description="folder of downloads; null: $OBD_CACHE, else ~/.cache/obd")
 
 

@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from obdistill.core import environments
+from obdistill.core import environments, provenance
 from obdistill.core.errors import UserError
 
 PARTS_PER_WORKER = 3
@@ -98,6 +98,7 @@ def rollout(policies: Policies, env_id: str, seeds: np.ndarray, workers: int = 1
     """
     if workers <= 1:
         return _run(policies, env_id, seeds)
+    provenance.note_environment(env_id)  # workers, which make it, write no results
     down, across = _parts(seeds.shape[0], seeds.shape[1], workers)
     rows, columns = (
         [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(total), pieces)]

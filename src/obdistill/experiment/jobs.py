@@ -14,6 +14,7 @@ from typing import Any
 
 import pydantic
 
+from obdistill.core import own_modules
 from obdistill.core.methods import DEFAULT, METHODS, OBJECTIVES, SELECTIONS
 from obdistill.core.parsing import Problem, Refused, load_yaml, merge, read_yaml
 from obdistill.datasets.settings import CollectedSettings, DatasetSettings, MinariSettings
@@ -296,7 +297,7 @@ class Experiment:
 
     @staticmethod
     def _environment(env_id: str | None) -> list[str]:
-        return [os.path.relpath(file) for file in outside.environment_files(env_id)]
+        return [os.path.relpath(file) for file in own_modules.files(env_id)]
 
     def near_expert_settings(self, wildcards: Any) -> str:
         """Return the settings of a task's near-expert."""

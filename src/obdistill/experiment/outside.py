@@ -1,6 +1,5 @@
-"""The files outside the results that an experiment reads: datasets, checkpoints, statistics, environments' modules."""
+"""The files outside the results that an experiment reads: datasets, checkpoints, statistics."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,24 +45,6 @@ def _imported(settings: NearExpertSettings) -> dict[tuple[str, ...], Path]:
             named[("statistics", "file")] = statistics.file if statistics else None
             return {key: expand(file) for key, file in named.items() if file is not None}
     return {}
-
-
-def environment_files(env_id: str | None) -> list[Path]:
-    """List the source files of a user's environment: of ``my_module`` in ``my_module:MyRobot-v0``.
-
-    Of a package all files count, unless it is installed like any other: then its first alone, which a new version
-    replaces. Nothing is imported.
-    """
-    module, colon, _ = (env_id or "").partition(":")
-    first = module.partition(".")[0]
-    spec = importlib.util.find_spec(first) if colon and first else None
-    if spec is None or spec.origin is None:
-        return []
-    origin = Path(spec.origin)
-    if not spec.submodule_search_locations:
-        return [origin]
-    installed = any(part in ("site-packages", "dist-packages") for part in origin.parts)
-    return [origin] if installed else sorted(origin.parent.rglob("*.py"))
 
 
 def missing(config: ExperimentSettings) -> Iterator[Problem]:

@@ -32,12 +32,15 @@ class Job:
         Files that it reads, but for sources.
     sources : str
         Digest of its command's sources.
+    environment : str or None
+        Digest of the sources of the user's own environment that it acts in; None if there are none.
     """
 
     settings: Mapping[str, Any]
     options: Mapping[str, str]
     inputs: tuple[str, ...]
     sources: str
+    environment: str | None = None
 
 
 def difference(result: Path, job: Job) -> str | None:
@@ -65,6 +68,8 @@ def difference(result: Path, job: Job) -> str | None:
             return f"{name} {options[name]}, now {job.options[name]}"
     if made_from.get("sources") != job.sources:
         return "the sources were others"
+    if job.environment not in (None, made_from.get("environment")):
+        return "the module of its environment was another"
     for path in _unknown(metadata, job.inputs):
         return f"{path} was another file"
     return None

@@ -19,7 +19,7 @@ from obdistill.core import artifacts
 from obdistill.core.artifacts import Arrays
 from obdistill.core.errors import UserError
 from obdistill.core.units import Normalizer
-from obdistill.datasets import download
+from obdistill.datasets import download, remembered
 from obdistill.datasets.checks import Unpacking
 from obdistill.datasets.files import default_cache, expand, is_url, refuse_pointer
 from obdistill.datasets.transitions import Dataset
@@ -62,12 +62,23 @@ def input_files(settings: ImportSettings) -> dict[str, Path]:
         checkpoint = download.fetch(settings.checkpoint, default_cache(), refuse_pointer, settings.sha256)
     else:
         checkpoint = expand(settings.checkpoint)
-        if settings.sha256 is not None and checkpoint.is_file():
-            found = artifacts.sha256(checkpoint)
-            if found != settings.sha256:
-                raise UserError(f"{checkpoint}: has the sha256 {found}; the setting sha256 is {settings.sha256}")
-    files = {"checkpoint": checkpoint}
-    return files | ({"statistics": expand(settings.statistics.file)} if settings.statistics else {})
+        _check_sha256(checkpoint, settings.sha256)
+    if settings.statistics is None:
+        return {"checkpoint": checkpoint}
+    statistics = expand(settings.statistics.file)
+    _check_sha256(statistics, None)
+    return {"checkpoint": checkpoint, "statistics": statistics}
+
+
+def _check_sha256(path: Path, wanted: str | None) -> None:
+    """Demand the checksum of the settings, else that of the last reading."""
+    if not path.is_file():
+        return  # whoever reads it will tell
+    found = artifacts.sha256(path)
+    if wanted is None:
+        remembered.check([path], found)
+    elif found != wanted:
+        raise UserError(f"{path}: has the sha256 {found}; the setting sha256 is {wanted}")
 
 
 def import_near_expert(dataset: Dataset, settings: ImportSettings) -> tuple[NearExpert, str]:

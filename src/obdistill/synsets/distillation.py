@@ -12,7 +12,7 @@ from obdistill.core.parsing import overlaid
 from obdistill.datasets.transitions import Dataset
 from obdistill.near_experts.near_expert import NearExpert
 from obdistill.synsets.objectives import TARGETS_OF, describe_weights
-from obdistill.synsets.outer_loop import METRICS, OuterLoop, OuterProblem, Progress, run
+from obdistill.synsets.outer_loop import METRICS, OuterLoop, OuterProblem, Progress, run, snapshot_steps
 from obdistill.synsets.selection import random_rows
 from obdistill.synsets.settings import DistillSettings
 from obdistill.synsets.synset import Synset
@@ -73,7 +73,7 @@ class Distillation:
 
     def synset(self) -> Synset:
         """Return the snapshots in the environment's units."""
-        steps = np.array(self._settings.snapshot_steps(), np.int64)
+        steps = np.array(snapshot_steps(self._settings), np.int64)
         normalizer = self._dataset.normalizer
         raw = normalizer.raw_states(self.loop.snapshot_states), normalizer.raw_actions(self.loop.snapshot_actions)
         return Synset(*self._identity, steps, *raw, normalizer, self._seconds_per_step)

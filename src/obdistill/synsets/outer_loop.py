@@ -28,6 +28,11 @@ CHECK_EVERY = 10  # outer steps between two looks at the loss: a look makes a GP
 Progress = Callable[[int, float], object]  # is called with the steps done and the loss of the last of them
 
 
+def snapshot_steps(settings: DistillSettings) -> list[int]:
+    """Return the outer steps after which a snapshot is kept, the last included."""
+    return sorted({*range(settings.snapshot_every, settings.steps + 1, settings.snapshot_every), settings.steps})
+
+
 @dataclass(frozen=True)
 class OuterProblem:
     """The weighted regression that trained policies are judged by, over normalized states (n, S)."""
@@ -141,7 +146,7 @@ class OuterLoop:
         self.gradient = MetaGradient(settings, len(self.states), dims, device=self.device)
         self.step = 0
         self.metrics = torch.zeros(settings.steps, len(METRICS), dtype=torch.float64, device=self.device)
-        snapshots = len(settings.snapshot_steps())
+        snapshots = len(snapshot_steps(settings))
         self.snapshot_states = torch.zeros(snapshots, *self.states.shape)
         self.snapshot_actions = torch.zeros(snapshots, *self.actions.shape)
 
@@ -163,8 +168,8 @@ class OuterLoop:
         self.metrics[self.step, 1], self.metrics[self.step, 2] = loss, norm
         self.step += 1
         self._average()
-        if self.step in self.settings.snapshot_steps():
-            index = self.settings.snapshot_steps().index(self.step)
+        if self.step in (kept := snapshot_steps(self.settings)):
+            index = kept.index(self.step)
             self.snapshot_states[index] = self.mean_states.cpu()
             self.snapshot_actions[index] = self.mean_actions.cpu()
 

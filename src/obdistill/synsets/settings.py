@@ -113,7 +113,3 @@ class DistillSettings(Settings):
         if self.snapshot_every > self.steps:
             raise ValueError(f"snapshot_every {self.snapshot_every} is more than steps {self.steps}")
         return self
-
-    def snapshot_steps(self) -> list[int]:
-        """Return the outer steps after which a snapshot is kept, the last included."""
-        return sorted({*range(self.snapshot_every, self.steps + 1, self.snapshot_every), self.steps})

@@ -20,6 +20,10 @@ VIEWS = {0: (1, 2, 1), 1: (0, 2, -1), 2: (0, 1, 1)}
 TINTS = (1.0, 0.6, 0.35)  # of a robot's color, for its parts
 
 
+class CannotBeDrawn(UserError):
+    """Outlines of an environment's robot cannot be drawn; the message says why."""
+
+
 @dataclass(frozen=True)
 class Outline:
     """Outline of one body part.
@@ -52,7 +56,7 @@ def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Out
 
     Raises
     ------
-    UserError
+    CannotBeDrawn
         If a geom is of a kind not known here.
     """
     *plane, near = VIEWS[along]
@@ -69,7 +73,7 @@ def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Out
             case mujoco.mjtGeom.mjGEOM_BOX:
                 points, radius = CORNERS * size, 0.0
             case _:
-                raise UserError(f"the model has a geom of kind {kind.name}; allowed: plane, sphere, capsule, box")
+                raise CannotBeDrawn(f"the model has a geom of kind {kind.name}; allowed: plane, sphere, capsule, box")
         placed = (points @ data.geom_xmat[i].reshape(3, 3).T + data.geom_xpos[i])[:, plane]
         swept = (placed[:, None] + radius * CIRCLE).reshape(-1, 2)
         found.append(Outline(swept[ConvexHull(swept).vertices], colors.index(tuple(model.geom_rgba[i]))))

@@ -1,5 +1,6 @@
 """What pairs look like: the robot in a state of a synset, and after one environment step under the action beside it."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from obdistill.core.errors import UserError
 from obdistill.paper import names
 from obdistill.paper.settings import FigureSettings
 from obdistill.synsets.synset import Synset, read_pairs
-from obdistill.videos.outlines import Outline, outlines, side_view, upright
+from obdistill.videos.outlines import CannotBeDrawn, Outline, outlines, side_view, upright
 
+log = logging.getLogger(__name__)
 UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 
 
@@ -55,8 +57,8 @@ class Example:
 
 def read_examples(
     paths: Iterable[Path], pairs: int, method: str | None = None, size: int | None = None
-) -> tuple[list[Example], list[dict[str, Any]]]:
-    """Read synsets and set some pairs of each in scene.
+) -> tuple[list[Example], list[str], list[dict[str, Any]]]:
+    """Read synsets and set some pairs of each in scene, as far as their environments can be drawn.
 
     Parameters
     ----------
@@ -71,13 +73,15 @@ def read_examples(
     -------
     examples : list of Example
         In the order of names.
+    left_out : list of str
+        Why a task is not among them.
     inputs : list of dict
         Name and sha256 of every file shown.
 
     Raises
     ------
     UserError
-        If nothing is left, two synsets are about one task, or a state cannot be set from an observation.
+        If nothing is left after the choices, or two synsets are about one task.
     """
     by_task: dict[str, tuple[Path, Synset]] = {}
     given = list(paths)
@@ -93,7 +97,14 @@ def read_examples(
     tasks = sorted(by_task, key=names.task_position)
     shown = [by_task[task] for task in tasks]
     inputs = [{"file": str(path), "sha256": synset.artifact.sha256} for path, synset in shown if synset.artifact]
-    return [example(synset, pairs) for _, synset in shown], inputs
+    examples, left_out = [], []
+    for _, synset in shown:
+        try:
+            examples.append(example(synset, pairs))
+        except CannotBeDrawn as error:
+            left_out.append(f"Without {synset.task.name}: {error}.")
+            log.warning("figure_2 is without %s: %s", synset.task.name, error)
+    return examples, left_out, inputs
 
 
 def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:
@@ -120,14 +131,15 @@ def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:
 
 def poses(paths: Sequence[Path], settings: FigureSettings) -> tuple[pd.DataFrame, dict[str, str], list[dict[str, Any]]]:
     """Make what figure 2 is drawn from: outlines of some pairs of each synset, facts for the caption, and inputs."""
-    examples, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
+    examples, left_out, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
     synsets = [example.synset for example in examples]
     rows = dict.fromkeys((names.row_label((synset.method, synset.variant)), synset.seed) for synset in synsets)
     facts = {
-        "method": ", ".join(f"{label}, seed {seed}" for label, seed in rows),
+        "method": ", ".join(f"{label}, seed {seed}" for label, seed in rows) or names.span([]),
         "size": names.span(synset.actions.shape[1] for synset in synsets),
         "step": names.span(int(synset.steps[-1]) for synset in synsets),
         "seconds": names.span(example.seconds for example in examples),
+        "left_out": " ".join(left_out),
     }
     return outlines_table(examples), facts, inputs
 
@@ -194,7 +206,7 @@ def _environment(env_id: str) -> tuple[MujocoEnv, int]:
         skipped = len(state) - len(observation)
         if skipped >= 0 and np.array_equal(state[skipped:], observation):
             return env, skipped
-    raise UserError(
+    raise CannotBeDrawn(
         f"env_id: {env_id!r}: its state cannot be set from an observation; allowed: MuJoCo environments whose "
-        "observation is positions and velocities (HalfCheetah, Hopper, Walker2d, Swimmer); leave this figure out"
+        "observation is positions and velocities (HalfCheetah, Hopper, Walker2d, Swimmer)"
     )

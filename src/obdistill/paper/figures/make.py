@@ -35,7 +35,7 @@ class FigureSpec:
     caption : str
         What is shown; the names in braces stand for facts of the csv's sidecar.
     notes : tuple of str
-        How to read it, likewise.
+        How to read it, likewise; one that comes out empty is left out.
     """
 
     draw: Callable[[pd.DataFrame, FigureSettings], Figure]
@@ -61,6 +61,7 @@ FIGURES: dict[str, FigureSpec] = {
             "from MuJoCo's kinematics.",
             "From left to right: the state nearest the mean of the synset's states, then always the one farthest from "
             "those before, in normalized units.",
+            "{left_out}",
         ),
     ),
     "policy_spread": FigureSpec(
@@ -109,7 +110,9 @@ def describe(name: str, metadata: dict[str, Any]) -> Description:
     """Write caption, notes and counts of a figure; every number in them is taken from the csv's sidecar."""
     spec, facts = FIGURES[name], metadata["facts"]
     return Description(
-        spec.caption.format(**facts), tuple(note.format(**facts) for note in spec.notes), tuple(metadata["counts"])
+        spec.caption.format(**facts),
+        tuple(filter(None, (note.format(**facts) for note in spec.notes))),
+        tuple(metadata["counts"]),
     )
 
 

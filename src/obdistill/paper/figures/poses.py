@@ -26,6 +26,8 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     settings : FigureSettings
         Columns.
     """
+    if table.empty:
+        return _nothing()
     tasks = list(table.groupby("task", sort=False))
     columns = min(settings.columns, len(tasks))
     total = COLUMN_WIDTH if columns == 1 else TEXT_WIDTH
@@ -44,6 +46,13 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
         axes.set_title(" ".join(names.task_label(str(task))))
         labels = ["state", "next"] if place % columns == 0 else ["", ""]
         axes.set_yticks([middle, middle - up], labels, rotation=90, va="center")
+    return figure
+
+
+def _nothing() -> Figure:
+    """Say that no robot can be drawn; the notes say why."""
+    figure = Figure(figsize=(COLUMN_WIDTH, 0.4), layout="constrained")
+    figure.text(0.5, 0.5, "no robot of these tasks can be drawn", ha="center", va="center")
     return figure
 
 

@@ -30,6 +30,7 @@ STAGES = {
     "figure-data": ("paper", "Compute what a figure is drawn from."),
     "figure": ("paper", "Draw a figure."),
     "summary": ("paper", "Write mean scores, learning curves and findings for programs."),
+    "new": ("experiment", "Look at a dataset and write a configuration of an experiment with it."),
     "check": ("experiment", "Check a configuration file."),
     "schema": ("experiment", "Write the JSON schema and the table of keys of the configuration."),
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.d4rl_files import write_file
+from obdistill.core import environments
 from obdistill.core.errors import UserError
 from obdistill.datasets import d4rl
 from obdistill.datasets.d4rl import D4rlSettings
@@ -284,10 +285,10 @@ def test_unknown_name_lists_what_there_is(tmp_path):
 
 
 def test_time_limit_of_the_environment():
-    assert d4rl.max_episode_steps("Pendulum-v1") == 200
-    assert d4rl.max_episode_steps(None) == 1000
+    assert environments.max_episode_steps("Pendulum-v1") == 200
+    assert environments.max_episode_steps(None) == 1000
     with pytest.raises(UserError, match="env_id: 'Unheard-v0'"):
-        d4rl.max_episode_steps("Unheard-v0")
+        environments.max_episode_steps("Unheard-v0")
 
 
 @pytest.mark.skipif(not STAND_IN.exists(), reason="the shared data are not here")
@@ -313,4 +314,4 @@ def test_the_time_limit_of_an_environment_that_a_module_registers(tmp_path, monk
         "gymnasium.register('OwnRobot-v0', 'gymnasium.envs.classic_control.pendulum:PendulumEnv', max_episode_steps=5)"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert d4rl.max_episode_steps("own_robot:OwnRobot-v0") == 5
+    assert environments.max_episode_steps("own_robot:OwnRobot-v0") == 5

@@ -45,8 +45,8 @@ def test_no_environment():
 LOST = [
     ({"additional_wrappers": [wrapper("RescaleAction")]}, "the wrapper RescaleAction"),
     (
-        {"additional_wrappers": [wrapper("FlattenObservation"), wrapper("TimeLimit")]},
-        "the wrapper FlattenObservation, the wrapper TimeLimit",
+        {"additional_wrappers": [wrapper("RescaleAction"), wrapper("TimeLimit")]},
+        "the wrapper RescaleAction, the wrapper TimeLimit",
     ),
     ({"max_episode_steps": 20}, r"a time limit of 20 steps \(Pendulum-v1 has 200\)"),
     ({"max_episode_steps": None}, r"a time limit of null steps \(Pendulum-v1 has 200\)"),

@@ -170,7 +170,7 @@ def test_spaces_are_not_taken_from_an_environment_that_the_file_names(tmp_path, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"observation_space": '{"type": "Dict", "subspaces": {}}'}, "its observation space is Dict of shape None"),
+        ({"observation_space": '{"type": "Dict", "subspaces": {}}'}, "its observation_space is empty"),
         (
             {"action_space": '{"type": "Discrete", "dtype": "int64", "start": 0, "n": 4}'},
             "its action space is Discrete of shape None; a Box with one dimension is needed",

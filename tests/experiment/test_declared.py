@@ -50,7 +50,7 @@ def test_the_column_over_all_tasks_has_one_name():
 
 def test_every_source_has_a_module():
     """What is no source is refused by mypy: `datasets.stage` matches on the settings class."""
-    assert tags(DatasetSettings, "source") == ["minari", "d4rl", "collect"]
+    assert tags(DatasetSettings, "source") == ["minari", "d4rl", "collect", "arrays", "ogbench", "lerobot"]
 
 
 def test_settings_load_no_code_that_computes():

@@ -119,8 +119,8 @@ def test_the_site_builds_and_asks_the_network_for_nothing(tmp_path):
 
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory):
-    """The folder in which the code of docs/own_data.md was run, with small settings."""
-    text = (DOCS / "own_data.md").read_text()
+    """The folder in which the code of docs/stages.md was run, with small settings."""
+    text = (DOCS / "stages.md").read_text()
     for large, small in SMALLER.items():
         assert large in text, large
         text = text.replace(large, small)

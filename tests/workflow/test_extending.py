@@ -14,11 +14,11 @@ EXAMPLES = re.findall(r"^## (.*?)$.*?^```diff\n(.*?)^```", PAGE, re.M | re.S)
 MAX_LINES = 30  # added, blank ones not counted
 
 RUN = """
-import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 from click.testing import CliRunner
 
 import obdistill.cli
@@ -43,8 +43,11 @@ def run(*arguments, settings=()):
 
 
 transitions = make_small_dataset().transitions
-np.savez("t.npz", **{field.name: getattr(transitions, field.name) for field in dataclasses.fields(transitions)})
-source = {"source": "arrays", "file": "t.npz", "env_id": TASK.env_id, "reference_returns": list(TASK.reference_returns)}
+states = {f"s{k}": column for k, column in enumerate(transitions.observations.T)}
+ends = {"terminated": transitions.terminated, "truncated": transitions.truncated}
+table = pd.DataFrame({**states, "a0": transitions.actions[:, 0], "reward": transitions.rewards, **ends})
+table.to_csv("t.csv", index=False)
+source = {"source": "csv", "file": "t.csv", "env_id": TASK.env_id, "reference_returns": list(TASK.reference_returns)}
 run("dataset", "--task", "pendulum", "--out", "d/dataset.npz", settings=source)
 near_expert = {"algorithm": "cloning", "steps": 200, "batch_size": 16,
                "actor_hidden_widths": [8], "critic_hidden_widths": [8]}
@@ -61,9 +64,9 @@ config = Config.parse({
     "report": {"figures": ["score_distribution"]},
 }, "test")
 experiment, job = Experiment(config), SimpleNamespace(task="pendulum", method="density_pbc", variant="default")
-assert experiment.dataset_files(job) == ["t.npz"]
-used = [file.name for file in (*files("dataset", "arrays"), *files("near-expert", "cloning"))]
-assert {"arrays.py", "cloning.py"} <= {*used}
+assert experiment.dataset_files(job) == ["t.csv"]
+used = [file.name for file in (*files("dataset", "csv"), *files("near-expert", "cloning"))]
+assert {"csv_rows.py", "cloning.py"} <= {*used}
 assert not {"d4rl.py", "iql.py"} & {*used}
 assert experiment.needs_near_expert(job)
 assert "weighting" not in experiment.distill_settings(job)

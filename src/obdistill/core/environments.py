@@ -1,11 +1,12 @@
 """Environments: made the same way everywhere."""
 
+import contextlib
 import functools
 import logging
 import math
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
@@ -29,6 +30,8 @@ mujoco.set_mju_user_warning(_log_once)
 def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
     """Make an environment with states and actions that are vectors and actions that are bounded.
 
+    States that are vectors with names (a Dict space) become one vector, in Gymnasium's order (`FlattenObservation`).
+
     Parameters
     ----------
     env_id : str
@@ -50,13 +53,48 @@ def make(env_id: str, **options: Any) -> "gymnasium.Env[Any, Any]":
             env = gymnasium.make(env_id, disable_env_checker=True, **options)
     except Exception as error:  # of Gymnasium, or of whatever the id has it import and make
         raise UserError(f"env_id: {env_id!r}: {' '.join(str(error).split())}") from None
+    if isinstance(env.observation_space, gymnasium.spaces.Dict):
+        for key, space in _parts(env.observation_space):
+            if not _is_vector(space):
+                raise UserError(
+                    f"env_id: {env_id!r}: its observation space has {key!r}, which is {space!s:.80}; a Dict of Boxes "
+                    "with one dimension is needed"
+                )
+        env = gymnasium.wrappers.FlattenObservation(env)
     for name, space in (("observation", env.observation_space), ("action", env.action_space)):
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+        if not _is_vector(space):
             raise UserError(f"env_id: {env_id!r}: its {name} space is {space}; a Box with one dimension is needed")
     low, high = action_bounds(env)
     if not np.isfinite([low, high]).all():
         raise UserError(f"env_id: {env_id!r}: its actions are unbounded; a bounded Box is needed")
     return env
+
+
+def _is_vector(space: "gymnasium.Space[Any]") -> bool:
+    return isinstance(space, gymnasium.spaces.Box) and len(space.shape) == 1
+
+
+def _parts(space: gymnasium.spaces.Dict, prefix: str = "") -> "Iterator[tuple[str, gymnasium.Space[Any]]]":
+    """List what a Dict space holds, in its order: (key, space); keys of a Dict within are joined by ``/``."""
+    for key, part in space.spaces.items():
+        if isinstance(part, gymnasium.spaces.Dict):
+            yield from _parts(part, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", part
+
+
+def flattened_keys(env: "gymnasium.Env[Any, Any]") -> tuple[str, ...]:
+    """Return the keys whose vectors follow each other in a state; none if the environment's own states are vectors."""
+    space = env.env.observation_space if isinstance(env, gymnasium.wrappers.FlattenObservation) else None
+    return tuple(key for key, _ in _parts(space)) if isinstance(space, gymnasium.spaces.Dict) else ()
+
+
+def max_episode_steps(env_id: str | None, default: int = 1000) -> int:
+    """Return an environment's time limit in steps, `default` if it has none or is not named."""
+    if env_id is None:
+        return default
+    with contextlib.closing(make(env_id)) as env:  # `module:Name-v0` is registered by importing the module
+        return (env.spec and env.spec.max_episode_steps) or default
 
 
 def check_time_limit(env: "gymnasium.Env[Any, Any]", env_id: str) -> None:

@@ -66,6 +66,9 @@ CHOICES = {
             "minari": "obdistill.datasets.minari",
             "d4rl": "obdistill.datasets.d4rl",
             "collect": "obdistill.datasets.collected",
+            "arrays": "obdistill.datasets.arrays",
+            "ogbench": "obdistill.datasets.ogbench",
+            "lerobot": "obdistill.datasets.lerobot",
         },
     ),
     "near-expert": (

@@ -51,6 +51,18 @@ def total_size(paths: list[Path]) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
+def compare_sha256(found: str, setting: str | None, name: str) -> None:
+    """Compare a checksum with the setting, if it is set.
+
+    Raises
+    ------
+    UserError
+        If they differ.
+    """
+    if setting not in (None, found):
+        raise UserError(f"{name}: has the sha256 {found}; the setting sha256 is {setting}")
+
+
 def flags(values: np.ndarray, name: str) -> np.ndarray:
     """Return flags as booleans of the same shape.
 
@@ -162,3 +174,48 @@ def jumps(observations: np.ndarray, ends: np.ndarray) -> np.ndarray:
     moves = np.abs(np.diff(observations, axis=0))
     usual = np.maximum(np.quantile(moves, 0.9, axis=0), 0.05 * observations.std(0))
     return np.flatnonzero((moves > JUMP * usual).any(1) & ~ends[:-1])
+
+
+def warn_of_ends(
+    observations: np.ndarray,
+    following: np.ndarray | None,
+    terminal: np.ndarray,
+    timeout: np.ndarray,
+    known: bool,
+    max_steps: int,
+    warn: Warn,
+) -> None:
+    """Warn of episodes that seem to end where no flag says so, and of lengths that do not fit the time limit.
+
+    Parameters
+    ----------
+    observations, following : ndarray of shape (N, state_dim)
+        States before and, if the file has them, after the action, one row per step.
+    terminal, timeout : ndarray of shape (N,), bool
+        Rows at which an episode ended in a terminal state, or was cut.
+    known : bool
+        Whether the file has `timeout`; else an end may be unmarked.
+    max_steps : int
+        Time limit of the environment, in steps.
+    warn : callable
+        Takes each warning.
+    """
+    ends = terminal | timeout
+    unmarked = np.zeros(0, np.int64)
+    if following is not None and following.shape == observations.shape:
+        leads_on = np.isclose(observations[1:], following[:-1], rtol=1e-4, atol=1e-4).all(1)
+        unmarked = np.flatnonzero(~leads_on & ~ends[:-1])
+        text = "the next row is not where next_observations says the step led"
+    elif not known:
+        unmarked = jumps(observations, ends)
+        text = "the state jumps, and the file has no timeouts"
+    if len(unmarked):
+        warn(f"after {len(unmarked)} of {len(ends)} rows, first {unmarked[0]}, {text}: an episode may end there")
+    starts = np.append(np.flatnonzero(np.append(True, ends[:-1])), len(ends))
+    lengths = np.diff(starts)
+    cut = (timeout & ~terminal)[starts[1:] - 1]
+    early = int((cut & (lengths < max_steps)).sum())
+    if early > 0.05 * cut.sum():  # a recording may be cut now and then
+        warn(f"{early} of {int(cut.sum())} timeouts come before the environment's time limit of {max_steps} steps")
+    if longer := int((lengths > max_steps).sum()):
+        warn(f"{longer} of {len(lengths)} episodes are longer than the environment's time limit of {max_steps} steps")

@@ -4,7 +4,6 @@ D4RL (https://arxiv.org/abs/2004.07219) stores one row per step: the state befor
 and whether the episode ended there. A state after the action is the state of the next row.
 """
 
-import contextlib
 import logging
 import re
 from pathlib import Path
@@ -20,7 +19,6 @@ from obdistill.datasets.settings import D4rlSettings
 from obdistill.datasets.source import Loaded
 from obdistill.datasets.transitions import Transitions
 
-DEFAULT_MAX_EPISODE_STEPS = 1000
 log = logging.getLogger(__name__)
 
 
@@ -49,25 +47,16 @@ def load(settings: D4rlSettings) -> Loaded:
             )
         origin = {"source": "d4rl", "file": path.name}
     sha256 = artifacts.sha256(path)
-    if settings.sha256 not in (None, sha256):
-        raise UserError(f"{url}: has the sha256 {sha256}; the setting sha256 is {settings.sha256}")
+    checks.compare_sha256(sha256, settings.sha256, url)
     if settings.file in BUILT_IN:
         origin["name"] = settings.file
-    transitions = read(path, max_episode_steps(env_id), warnings.append)
+    transitions = read(path, environments.max_episode_steps(env_id), warnings.append)
     # a download is compared with its first one
     verified = settings.sha256 is not None or "url" in origin
     return Loaded(transitions, env_id, None, {**origin, "sha256": sha256}, verified=verified, warnings=tuple(warnings))
 
 
-def max_episode_steps(env_id: str | None) -> int:
-    """Return an environment's time limit in steps, 1000 if it has none or is not named."""
-    if env_id is None:
-        return DEFAULT_MAX_EPISODE_STEPS
-    with contextlib.closing(environments.make(env_id)) as env:  # `module:Name-v0` is registered by importing the module
-        return (env.spec and env.spec.max_episode_steps) or DEFAULT_MAX_EPISODE_STEPS
-
-
-def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS, warn: Warn = log.warning) -> Transitions:
+def read(path: Path, max_steps: int = 1000, warn: Warn = log.warning) -> Transitions:
     """Read transitions as D4RL's ``qlearning_dataset`` (``terminate_on_end=False``) makes them.
 
     The row of a time limit and the last row of the file have no state after them, so they are dropped; the transition
@@ -100,7 +89,16 @@ def read(path: Path, max_steps: int = DEFAULT_MAX_EPISODE_STEPS, warn: Warn = lo
     row = np.flatnonzero(~timeout[:-1])  # kept rows
     if len(row) == 0:
         raise UserError(f"{path}: holds no transition ({len(observations)} rows)")
-    _warn_of_ends(rows, terminal, timeout, max_steps, lambda text: warn(f"{path.name}: {text}"))
+    if lost := int((terminal & timeout).sum()):
+        warn(
+            f"{path.name}: {lost} of {int(terminal.sum())} terminal states are lost: timeouts is set at the same rows, "
+            "and D4RL's rule drops those"
+        )
+    following = rows.get("next_observations")
+    known = "timeouts" in rows
+    checks.warn_of_ends(
+        observations, following, terminal, timeout, known, max_steps, lambda text: warn(f"{path.name}: {text}")
+    )
     number = np.append(0, np.cumsum(terminal | timeout)[:-1])[row]  # episode of each kept row, with gaps
     last = np.append(number[1:] != number[:-1], True)
     return Transitions(
@@ -140,37 +138,6 @@ def _read_rows(path: Path, warn: Warn) -> dict[str, np.ndarray]:
         if name in rows and rows[name].shape not in ((n,), (n, 1)):
             raise UserError(f"{path}: {name} has the shape {rows[name].shape}; {(n,)} is needed")
     return rows
-
-
-def _warn_of_ends(
-    rows: dict[str, np.ndarray], terminal: np.ndarray, timeout: np.ndarray, max_steps: int, warn: Warn
-) -> None:
-    """Warn of terminal states that are lost, and of episodes that seem to end where no flag says so."""
-    if lost := int((terminal & timeout).sum()):
-        warn(
-            f"{lost} of {int(terminal.sum())} terminal states are lost: timeouts is set at the same rows, and D4RL's "
-            "rule drops those"
-        )
-    observations, ends = rows["observations"], terminal | timeout
-    following = rows.get("next_observations")
-    unmarked = np.zeros(0, np.int64)
-    if following is not None and following.shape == observations.shape:
-        leads_on = np.isclose(observations[1:], following[:-1], rtol=1e-4, atol=1e-4).all(1)
-        unmarked = np.flatnonzero(~leads_on & ~ends[:-1])
-        text = "the next row is not where next_observations says the step led"
-    elif "timeouts" not in rows:
-        unmarked = checks.jumps(observations, ends)
-        text = "the state jumps, and the file has no timeouts"
-    if len(unmarked):
-        warn(f"after {len(unmarked)} of {len(ends)} rows, first {unmarked[0]}, {text}: an episode may end there")
-    starts = np.append(np.flatnonzero(np.append(True, ends[:-1])), len(ends))
-    lengths = np.diff(starts)
-    cut = (timeout & ~terminal)[starts[1:] - 1]
-    early = int((cut & (lengths < max_steps)).sum())
-    if early > 0.05 * cut.sum():  # a recording may be cut now and then
-        warn(f"{early} of {int(cut.sum())} timeouts come before the environment's time limit of {max_steps} steps")
-    if longer := int((lengths > max_steps).sum()):
-        warn(f"{longer} of {len(lengths)} episodes are longer than the environment's time limit of {max_steps} steps")
 
 
 def _time_limits(terminal: np.ndarray, max_steps: int) -> np.ndarray:

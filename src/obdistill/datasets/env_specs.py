@@ -11,6 +11,7 @@ from obdistill.datasets.checks import Warn
 
 # of Gymnasium: they change neither states, actions, rewards nor ends
 HARMLESS = {"HumanRendering", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"}
+HARMLESS |= {"FlattenObservation"}  # which `environments.make` adds itself
 OF_OLD_GYMNASIUM = ("autoreset", "apply_api_compatibility")
 
 

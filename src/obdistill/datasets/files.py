@@ -1,13 +1,16 @@
 """Where the files of a dataset are; imports nothing heavy, as the workflow asks at every start."""
 
+import hashlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from obdistill.core.errors import UserError
 
 ROOT_VARIABLE = "MINARI_DATASETS_PATH"  # where Minari looks for its root
 DATA_FOLDER, METADATA_FILE, HDF5_FILE = "data", "metadata.json", "main_data.hdf5"  # Minari's own layout
+LEROBOT_INFO = Path("meta/info.json")
 
 
 def expand(path: str | Path) -> Path:
@@ -51,6 +54,14 @@ def refuse_pointer(path: Path) -> None:
             raise UserError(f"{path}: only points to the file, which has not been fetched; run {command}")
 
 
+def sha256_of(paths: Iterable[Path]) -> str:
+    """Return one SHA-256 of the contents of files, in their order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def minari_root(root: Path | None) -> Path:
     """Return the folder of Minari datasets: the given one, else Minari's own default."""
     return expand(root or os.environ.get(ROOT_VARIABLE) or "~/.minari/datasets")
@@ -81,3 +92,9 @@ def files_of(folder: Path) -> list[Path]:
         return [path for path in (data / HDF5_FILE, data / METADATA_FILE) if path.is_file()]
     # pyarrow passes over names with a leading . or _
     return sorted(path for path in data.rglob("[!._]*") if path.is_file())
+
+
+def lerobot_files(folder: Path) -> list[Path]:
+    """List the files that are read of a LeRobot dataset, as far as they are there: frames, then their description."""
+    found = [*sorted(folder.glob("data/chunk-*/file-*.parquet")), folder / LEROBOT_INFO]
+    return [path for path in found if path.is_file()]

@@ -1,13 +1,12 @@
 """Minari datasets: any with continuous states and actions, from a local folder or downloaded by Minari."""
 
 import contextlib
-import hashlib
 import json
 import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from obdistill.datasets.env_specs import environment_of
 from obdistill.datasets.files import DATA_FOLDER, HDF5_FILE, METADATA_FILE, ROOT_VARIABLE
 from obdistill.datasets.settings import MinariSettings
 from obdistill.datasets.source import COLLECTION_FILE, Loaded
+from obdistill.datasets.space_specs import Vector, vectors
 from obdistill.datasets.transitions import Transitions
 
-Bounds = tuple[np.ndarray, np.ndarray]
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 log = logging.getLogger(__name__)
 
@@ -87,18 +86,20 @@ def read(
     for key, value in found.items():
         if known and known.get(key) not in (None, value):
             raise UserError(f"{folder}: has the {key} {value}; {which} is {known[key]!s:.64}")
-    states, actions = (_bounds(metadata, f"{kind}_space", name) for kind in ("observation", "action"))
+    _check_version(metadata, name)
+    states, (actions,) = (vectors(metadata, f"{kind}_space", name) for kind in ("observation", "action"))
     warnings: list[str] = []
     used_env_id = environment_of(metadata, name, env_id, warnings.append)
     reference_returns = _reference_returns(metadata, name, warnings.append)
-    transitions = _transitions(folder, metadata, (len(states[0]), len(actions[0])), name)
+    transitions = _transitions(folder, metadata, states, len(actions), name)
     return Loaded(
         transitions,
         used_env_id,
         reference_returns,
         {"source": "minari", "id": name, **found},
-        action_bounds=actions,
+        action_bounds=(actions.low, actions.high),
         verified=bool(known),
+        observation_keys=tuple(vector.key for vector in states if vector.key),
         warnings=tuple(warnings),
     )
 
@@ -151,27 +152,12 @@ def _collected(root: Path, name: str) -> Mapping[str, Any] | None:
     return next((level for level in facts if isinstance(level, dict) and level.get("dataset_id") == name), None)
 
 
-def _bounds(metadata: dict[str, Any], key: str, name: str) -> Bounds:
-    """Return the bounds of the space of states or actions, which must be a Box with one dimension."""
+def _check_version(metadata: Mapping[str, Any], name: str) -> None:
     import minari  # here, for it is an optional package
 
     version = metadata.get("minari_version")
     if version not in minari.supported_dataset_versions:
         raise UserError(f"{name}: Minari cannot read it (it says it is of Minari {version!s:.40})")
-    # Minari would build the environment to find out, that is, import whatever the file names
-    if key not in metadata:
-        raise UserError(f"{name}: its {METADATA_FILE} has no {key}")
-    try:
-        # not by Minari: it would make a space of any shape out of two numbers
-        space = json.loads(metadata[key])
-        kind, shape = space["type"], space.get("shape")
-        low, high = (np.asarray(space.get(side), np.float64) for side in ("low", "high"))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise UserError(f"{name}: its {key} cannot be read ({_describe(error)})") from None
-    if kind != "Box" or low.ndim != 1 or not list(low.shape) == list(high.shape) == shape:
-        what = f"{kind!s:.40} of shape {shape!s:.40}"
-        raise UserError(f"{name}: its {key.replace('_', ' ')} is {what}; a Box with one dimension is needed")
-    return low, high
 
 
 def _reference_returns(metadata: dict[str, Any], name: str, warn: Warn) -> tuple[float, float] | None:
@@ -193,8 +179,11 @@ def _count(metadata: dict[str, Any], key: str, name: str) -> int:
     return value
 
 
-def _transitions(folder: Path, metadata: dict[str, Any], dims: tuple[int, int], name: str) -> Transitions:
+def _transitions(
+    folder: Path, metadata: dict[str, Any], states: list[Vector], action_dim: int, name: str
+) -> Transitions:
     """Read every episode, and compare their number and that of the steps with the metadata."""
+    columns = (*_keys(states), *COLUMNS[1:])
     count = _count(metadata, "total_episodes", name)
     data, data_format = folder / DATA_FOLDER, metadata.get("data_format", "hdf5")
     unpacking = Unpacking(name, checks.total_size(files.files_of(folder)))
@@ -202,43 +191,64 @@ def _transitions(folder: Path, metadata: dict[str, Any], dims: tuple[int, int], 
         if data_format == "hdf5":
             file = stack.enter_context(hdf5.open_self_contained(data / HDF5_FILE))
             there = sum(key.startswith("episode_") for key in file)
-            read_episodes = _hdf5_episodes(file, count, unpacking)
+            read_episodes = _hdf5_episodes(file, columns, count, unpacking)
         elif data_format in ("arrow", "parquet"):
             there = arrow.episode_count(data)
-            read_episodes = arrow.episodes(data, data_format, count, unpacking)
+            read_episodes = arrow.episodes(data, data_format, columns, count, unpacking)
         else:
             raise UserError(f"{name}: data_format: {data_format!s:.40}: not known; allowed: hdf5, arrow, parquet")
         if there != count:
             raise UserError(f"{name}: its {METADATA_FILE} says total_episodes: {count}; the data hold {there}")
         episodes = [
-            _episode(episode, dims, f"{name}: episode {number}") for number, episode in enumerate(read_episodes)
+            _episode(episode, states, action_dim, f"{name}: episode {number}")
+            for number, episode in enumerate(read_episodes)
         ]
     if not episodes:
         raise UserError(f"{name}: holds no episode")
-    columns = {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
+    joined = {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
     lengths = [len(episode["rewards"]) for episode in episodes]
     if "total_steps" in metadata and (steps := _count(metadata, "total_steps", name)) != sum(lengths):
         raise UserError(f"{name}: its {METADATA_FILE} says total_steps: {steps}; the data hold {sum(lengths)}")
-    return Transitions(**columns, episode=np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
+    return Transitions(**joined, episode=np.repeat(np.arange(len(episodes), dtype=np.int32), lengths))
 
 
-def _hdf5_episodes(file: h5py.File, count: int, unpacking: Unpacking) -> Iterator[dict[str, np.ndarray]]:
+def _hdf5_episodes(
+    file: h5py.File, columns: Iterable[str], count: int, unpacking: Unpacking
+) -> Iterator[dict[str, np.ndarray]]:
     """Read the columns of each episode: T + 1 observations, T of all others."""
     for index in range(count):
         group = file.get(f"episode_{index}")
         if not isinstance(group, h5py.Group):
             raise UserError(f"{file.filename}: has no episode_{index}")
-        yield {key: hdf5.read_array(group, key, unpacking) for key in COLUMNS}
+        yield {key: hdf5.read_array(group, key, unpacking) for key in columns}
 
 
-def _episode(episode: dict[str, np.ndarray], dims: tuple[int, int], name: str) -> dict[str, np.ndarray]:
+def _keys(states: list[Vector]) -> list[str]:
+    """Name the columns of the states: ``observations``, or ``observations/key`` of each vector with a name."""
+    return [f"observations/{vector.key}".rstrip("/") for vector in states]
+
+
+def _flattened(episode: dict[str, np.ndarray], states: list[Vector], name: str) -> np.ndarray:
+    """Return the states, whose vectors are put one after another, as ``gymnasium.spaces.flatten`` does."""
+    parts = [episode[key] for key in _keys(states)]
+    if len(parts) == 1:
+        return parts[0]
+    rows = len(np.atleast_1d(parts[0]))
+    for key, part, vector in zip(_keys(states), parts, states, strict=True):
+        if part.shape != (rows, len(vector)):
+            raise UserError(f"{name}: {key} has the shape {part.shape}; {(rows, len(vector))} is needed")
+    return np.concatenate(parts, axis=1)
+
+
+def _episode(episode: dict[str, np.ndarray], states: list[Vector], action_dim: int, name: str) -> dict[str, np.ndarray]:
     """Check one episode and return its columns, one row per transition."""
+    episode = {**episode, "observations": _flattened(episode, states, name)}
     if episode["rewards"].size == 0:
         raise UserError(f"{name}: has no step")
     steps = len(np.atleast_1d(episode["rewards"]))
     shapes = {
-        "observations": (steps + 1, dims[0]),
-        "actions": (steps, dims[1]),
+        "observations": (steps + 1, sum(map(len, states))),
+        "actions": (steps, action_dim),
         "rewards": (steps,),
         "terminations": (steps,),
         "truncations": (steps,),
@@ -265,11 +275,7 @@ def _episode(episode: dict[str, np.ndarray], dims: tuple[int, int], name: str) -
 
 def _sha256(folder: Path) -> str:
     """Hash the data files in order of their names; with HDF5 there is one, and this is its sha256."""
-    digest = hashlib.sha256()
-    for path in files.files_of(folder):
-        if path != folder / DATA_FOLDER / METADATA_FILE:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return files.sha256_of(path for path in files.files_of(folder) if path != folder / DATA_FOLDER / METADATA_FILE)
 
 
 def _describe(error: Exception) -> str:

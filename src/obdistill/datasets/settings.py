@@ -66,8 +66,38 @@ class CollectedSettings(SourceSettings):
     level: Level = Field(description="dataset of the collection")
 
 
+class PinnedSettings(SourceSettings):
+    """Settings of a source that names no environment itself."""
+
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="checksum that the data must have; null: any (it is recorded)"
+    )
+
+
+class ArraysSettings(PinnedSettings):
+    """Plain arrays, one row per step."""
+
+    source: Literal["arrays"] = Field(description="kind of the source: plain arrays")
+    file: Path = Field(description="path of the arrays: .npz, or .parquet")
+
+
+class OgbenchSettings(PinnedSettings):
+    """A file of OGBench's."""
+
+    source: Literal["ogbench"] = Field(description="kind of the source: a file of OGBench's (.npz)")
+    file: Path = Field(description="path of OGBench's file: .npz with states and terminals")
+    env_id: str = Field(description="Gymnasium id of the task, e.g. ogbench:antmaze-large-singletask-task1-v0")
+
+
+class LerobotSettings(PinnedSettings):
+    """A dataset of LeRobot's, version 3."""
+
+    source: Literal["lerobot"] = Field(description="kind of the source: a dataset of LeRobot's, version 3")
+    folder: Path = Field(description="folder of the dataset, with meta and data in it")
+
+
 # the place to add a source: its settings here, its `load` in `stage._load`
-AnySettings = MinariSettings | D4rlSettings | CollectedSettings
+AnySettings = MinariSettings | D4rlSettings | CollectedSettings | ArraysSettings | OgbenchSettings | LerobotSettings
 
 
 class DatasetSettings(pydantic.RootModel[Annotated[AnySettings, Field(discriminator="source")]]):

@@ -28,6 +28,8 @@ class Loaded:
         Lowest and highest action of the environment that recorded the data, None if the source does not say.
     verified : bool
         Whether the data have been compared with a checksum that was known before.
+    observation_keys : tuple of str
+        Of states that were vectors with names (a Dict space): the names in the order in which they follow each other.
     warnings : tuple of str
         What the user should know of the data.
     """
@@ -38,4 +40,5 @@ class Loaded:
     origin: dict[str, Any]
     action_bounds: tuple[np.ndarray, np.ndarray] | None = None
     verified: bool = False
+    observation_keys: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

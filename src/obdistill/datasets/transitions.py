@@ -165,14 +165,14 @@ class Dataset:
             )
         columns = {"observations": observations, "actions": actions, "rewards": rewards}
         columns |= {} if next_observations is None else {"next_observations": next_observations}
-        arrays = {key: _as_floats(values, f"{name}: {key}") for key, values in columns.items()}
+        arrays = {key: as_floats(values, f"{name}: {key}") for key, values in columns.items()}
         terminal = checks.flags(np.asarray(terminated), f"{name}: terminated")
-        transitions = _episodes(arrays, terminal, checks.flags(np.asarray(truncated), f"{name}: truncated"), name)
+        transitions = from_rows(arrays, terminal, checks.flags(np.asarray(truncated), f"{name}: truncated"), name)
         transitions.check(name)
         for key in ("observations", "rewards"):
             checks.warn_of_outliers(getattr(transitions, key), f"{name}: {key}", log.warning)
         bounds = (-1.0 if action_low is None else action_low), (1.0 if action_high is None else action_high)
-        low, high = (_as_floats(bound, f"{name}: bounds of actions") for bound in bounds)
+        low, high = (as_floats(bound, f"{name}: bounds of actions") for bound in bounds)
         return make_dataset(
             Task(name, env_id or "", reference_returns),
             transitions,
@@ -197,15 +197,32 @@ def _checked_bounds(actions: np.ndarray, low: np.ndarray, high: np.ndarray, name
     return np.broadcast_to(low, shape), np.broadcast_to(high, shape)
 
 
-def _as_floats(values: npt.ArrayLike, name: str) -> np.ndarray:
+def as_floats(values: npt.ArrayLike, name: str) -> np.ndarray:
+    """Return an array of float32; raises UserError if the values are no numbers, or no array."""
     try:
         return np.asarray(values, np.float32)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name}: no array of numbers ({' '.join(str(error).split())})") from None
 
 
-def _episodes(arrays: artifacts.Arrays, terminated: np.ndarray, truncated: np.ndarray, name: str) -> Transitions:
-    """Cut rows into episodes, and give each row its next state where the arrays hold none."""
+def from_rows(arrays: artifacts.Arrays, terminated: np.ndarray, truncated: np.ndarray, name: str) -> Transitions:
+    """Cut rows into episodes, and give each row its next state where the arrays hold none.
+
+    Parameters
+    ----------
+    arrays : dict of ndarray
+        ``observations``, ``actions``, ``rewards`` and perhaps ``next_observations``, float32, n rows each. Without the
+        last, the last row of a truncated episode, whose next state nobody knows, is left out.
+    terminated, truncated : ndarray of shape (n,), bool
+        Where an episode ended in a terminal state, or was cut. Where both are set, the state was terminal.
+    name : str
+        What messages call the data.
+
+    Raises
+    ------
+    UserError
+        If shapes do not fit each other, or no transition is left.
+    """
     observations, n = arrays["observations"], len(np.atleast_1d(arrays["observations"]))
     for key, values in {**arrays, "terminated": terminated, "truncated": truncated}.items():
         dimensions = 2 if key in ("observations", "actions", "next_observations") else 1

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.core.parsing import Keys, Problem
-from obdistill.datasets.settings import CollectedSettings, D4rlSettings, MinariSettings
+from obdistill.datasets.settings import (
+    ArraysSettings,
+    CollectedSettings,
+    D4rlSettings,
+    LerobotSettings,
+    MinariSettings,
+    OgbenchSettings,
+)
 from obdistill.experiment.settings import STANDARD, ExperimentSettings, TaskPatterns, TaskSettings
 from obdistill.near_experts.settings import ImportSettings
 
@@ -108,8 +115,10 @@ def _paths(task: TaskSettings) -> Iterator[tuple[Keys, str]]:
     match task.dataset.root:
         case MinariSettings(root=Path() as root):
             yield ("dataset", "root"), str(root)
-        case D4rlSettings(file=file):
-            yield ("dataset", "file"), file
+        case D4rlSettings(file=file) | ArraysSettings(file=file) | OgbenchSettings(file=file):
+            yield ("dataset", "file"), str(file)
+        case LerobotSettings(folder=folder):
+            yield ("dataset", "folder"), str(folder)
     match task.near_expert and task.near_expert.root:
         case ImportSettings(checkpoint=checkpoint, statistics=statistics):
             yield ("near_expert", "checkpoint"), checkpoint

@@ -6,8 +6,15 @@ from pathlib import Path
 
 from obdistill.core.parsing import Problem
 from obdistill.datasets.d4rl_facts import BUILT_IN
-from obdistill.datasets.files import data_files, expand, is_url, minari_root
-from obdistill.datasets.settings import D4rlSettings, DatasetSettings, MinariSettings
+from obdistill.datasets.files import LEROBOT_INFO, data_files, expand, is_url, lerobot_files, minari_root
+from obdistill.datasets.settings import (
+    ArraysSettings,
+    D4rlSettings,
+    DatasetSettings,
+    LerobotSettings,
+    MinariSettings,
+    OgbenchSettings,
+)
 from obdistill.experiment.settings import ExperimentSettings
 from obdistill.near_experts.settings import ImportSettings, NearExpertSettings
 
@@ -17,6 +24,10 @@ def dataset_files(settings: DatasetSettings) -> list[Path]:
     match settings.root:
         case D4rlSettings(file=file) if file not in BUILT_IN and "://" not in file:
             return [expand(file)]
+        case ArraysSettings(file=path) | OgbenchSettings(file=path):
+            return [expand(path)]
+        case LerobotSettings(folder=folder):
+            return lerobot_files(expand(folder))
         case MinariSettings(root=root, id=name):
             return data_files(root, name)
     return []
@@ -66,8 +77,10 @@ def missing(config: ExperimentSettings) -> Iterator[Problem]:
     for name, task in config.tasks.items():
         keys = ("tasks", name, "dataset")
         match task.dataset.root:
-            case D4rlSettings():
+            case D4rlSettings() | ArraysSettings() | OgbenchSettings():
                 yield from _missing((*keys, "file"), dataset_files(task.dataset))
+            case LerobotSettings(folder=folder):
+                yield from _missing((*keys, "folder"), [expand(folder) / LEROBOT_INFO])
             case MinariSettings(root=root, id=dataset, download=False) if not data_files(root, dataset):
                 folder = minari_root(root)
                 if folder.is_dir():

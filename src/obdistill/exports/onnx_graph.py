@@ -1,6 +1,7 @@
 """Policies as ONNX graphs: states in, actions out, both in the environment's units."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -32,7 +33,7 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name))
         return name
 
-    def node(self, kind: str, *inputs: str | np.ndarray, output: str = "", **attributes: object) -> str:
+    def node(self, kind: str, *inputs: str | np.ndarray, output: str = "", **attributes: Any) -> str:
         """Add an operation, and return the name of its result; arrays become constants."""
         names = [self.constant(one) if isinstance(one, np.ndarray) else one for one in inputs]
         output = output or f"value_{len(self.nodes)}"

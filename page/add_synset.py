@@ -11,49 +11,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from obdistill import Synset, read_synset
+from obdistill import read_synset
 from obdistill.core.artifacts import read_sidecar
 from obdistill.core.atomic import replacing
-from obdistill.core.units import STD_FLOOR
+from obdistill.exports.forms import plain
+from obdistill.policies.settings import BcSettings
 
 FOLDER = Path(__file__).resolve().parent / "synsets"
-
-
-def page_synset(synset: Synset, bc: dict[str, Any]) -> dict[str, Any]:
-    """Return the last snapshot of a synset as the page reads it.
-
-    Parameters
-    ----------
-    synset : Synset
-        What to show.
-    bc : dict
-        All keys of `BcSettings`: how policies are trained on it.
-
-    Returns
-    -------
-    dict
-        ``task``, ``env_id``, ``method``, ``variant``, ``seed``, ``step``; ``observations`` (N, S) and ``actions`` (N,
-        A) in the environment's units; ``normalizer``: the arrays of `Normalizer`, and ``std_floor``, which is to be
-        added to ``state_std``; ``bc``.
-    """
-    return {
-        **synset.task.metadata(),
-        **{"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.size},
-        "step": int(synset.steps[-1]),
-        "observations": short(synset.observations[-1]),
-        "actions": short(synset.actions[-1]),
-        "normalizer": {name: short(array) for name, array in synset.normalizer.arrays().items()}
-        | {"std_floor": STD_FLOOR},
-        "bc": bc,
-    }
-
-
-def short(array: np.ndarray) -> Any:
-    """Return a float32 array as lists, whose numbers JSON writes with as many digits as float32 has."""
-    return [short(row) for row in array] if array.ndim > 1 else [float(str(value)) for value in array]
 
 
 def library_returns(table: pd.DataFrame) -> dict[str, Any]:
@@ -86,7 +52,7 @@ def add(name: str, distilled: list[Path], random: list[Path], folder: Path = FOL
     for kind, (pairs, returns) in (("distilled", distilled), ("random", random)):
         entry[kind] = f"{name.lower().replace(' ', '_')}_{kind}.json"
         entry["returns"][kind] = library_returns(pd.read_csv(returns))
-        write(folder / entry[kind], page_synset(read_synset(pairs), read_sidecar(returns)["settings"]["bc"]))
+        write(folder / entry[kind], plain(read_synset(pairs), BcSettings(**read_sidecar(returns)["settings"]["bc"])))
     others = json.loads(index.read_text()) if index.exists() else []
     write(index, [*(other for other in others if other["name"] != name), entry])
 

@@ -18,6 +18,7 @@ from helpers.browser import Browser, FolderServer
 from helpers.synsets import made_synset, write_made_synset
 from obdistill.core.artifacts import RETURNS, write_artifact
 from obdistill.core.seeding import torch_generator
+from obdistill.exports.forms import plain
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.network import orthogonal_policies
 from obdistill.policies.settings import BcSettings
@@ -158,7 +159,7 @@ def test_a_policy_trained_in_the_page_acts_as_the_librarys(name, built, browser)
     normalizer = synset.normalizer
     rng = np.random.default_rng(0)
     observations = rng.normal(normalizer.state_mean, normalizer.state_std, (500, 17))
-    given = {"synset": add_synset.page_synset(synset, bc.model_dump()), "layers": initial_layers(bc, synset, 1)}
+    given = {"synset": plain(synset, bc), "layers": initial_layers(bc, synset, 1)}
     given["observations"] = observations.tolist()
     (built / "training.json").write_text(json.dumps(given))
     found = browser.evaluate(TRAIN)

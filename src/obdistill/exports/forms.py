@@ -14,6 +14,8 @@ from obdistill.core.atomic import replacing, write_text
 from obdistill.core.units import STD_FLOOR
 from obdistill.exports.facts import Facts
 from obdistill.exports.settings import SynsetForm
+from obdistill.policies.settings import BcSettings
+from obdistill.synsets.synset import Synset
 
 DIGITS = 9  # significant: a float32 comes back whole
 ONE_STEP = (
@@ -52,9 +54,23 @@ def _write_parquet(facts: Facts, folder: Path) -> dict[str, str]:
     return {"pairs.parquet": "the pairs, one row each: columns `observation` and `action`, lists of float32"}
 
 
-def _write_json(facts: Facts, folder: Path) -> dict[str, str]:
-    synset = facts.synset
-    data = {
+def plain(synset: Synset, training: BcSettings) -> dict[str, Any]:
+    """Return the pairs of the last snapshot as plain data.
+
+    Parameters
+    ----------
+    synset : Synset
+        What to write.
+    training : BcSettings
+        How policies are trained on it.
+
+    Returns
+    -------
+    dict
+        Facts about the synset; ``observations`` (N, S) and ``actions`` (N, A) in the environment's units;
+        ``normalizer``: the arrays of `Normalizer`, and ``std_floor``, which is to be added to ``state_std``; ``bc``.
+    """
+    return {
         **synset.task.metadata(),
         **{"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.size},
         "step": int(synset.steps[-1]),
@@ -62,8 +78,12 @@ def _write_json(facts: Facts, folder: Path) -> dict[str, str]:
         "actions": _numbers(synset.actions[-1]),
         "normalizer": {name: _numbers(array) for name, array in synset.normalizer.arrays().items()}
         | {"std_floor": STD_FLOOR},
-        "bc": facts.training.model_dump(),
+        "bc": training.model_dump(),
     }
+
+
+def _write_json(facts: Facts, folder: Path) -> dict[str, str]:
+    data = plain(facts.synset, facts.training)
     write_text(folder / "pairs.json", json.dumps(data) + "\n")
     return {"pairs.json": "the pairs, the normalizer and the settings of the training (`bc`) as plain JSON"}
 

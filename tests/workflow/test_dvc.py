@@ -42,6 +42,7 @@ CONFIG = {
     "overrides": [],
     "protocols": {},
     "cost_repeats": None,
+    "error_curve": None,
     "evaluate": {"policies": 1, "episodes": 1, "bc": {"architecture": "mlp_2", "steps": 2}},
     "whole_data": None,
     "near_expert_evaluation": {},

@@ -31,6 +31,8 @@ def check(paths: Sequence[Path], sha256: str) -> None:
     UserError
         If they have the dates and sizes of the last reading, but another checksum.
     """
+    if not paths:
+        return
     name = paths[0].absolute()
     try:
         note = default_cache() / "read" / f"{hashlib.sha256(str(name).encode()).hexdigest()}.json"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
-from scipy.spatial import ConvexHull
 
 from obdistill.core.errors import UserError
 
@@ -59,6 +58,8 @@ def outlines(model: mujoco.MjModel, data: mujoco.MjData, along: int) -> list[Out
     CannotBeDrawn
         If a geom is of a kind not known here.
     """
+    from scipy.spatial import ConvexHull  # what draws outlines that are there does not need it
+
     *plane, near = VIEWS[along]
     bodies = np.flatnonzero(model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE)  # all but the ground
     colors = list(dict.fromkeys(map(tuple, model.geom_rgba[bodies])))

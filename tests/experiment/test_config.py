@@ -22,7 +22,7 @@ from obdistill.experiment.settings import ExperimentSettings
 from obdistill.synsets.settings import DistillSettings
 
 REPOSITORY = Path(__file__).parents[2]
-OWN = ["paper", "recipe", "fast", "rebrac", "published"]  # in config/
+OWN = ["paper", "recipe", "fast", "rebrac", "published", "robots"]  # in config/
 
 # ten lists, each of ten times the one before
 BOMB = "a0: &a0 1\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 11))
@@ -147,6 +147,7 @@ def test_a_missing_file(before, capsys):
         ("config/paper.yaml config/fast.yaml", 1131),
         ("config/paper.yaml config/fast.yaml config/rebrac.yaml", 1131),
         ("config/published.yaml", 492),
+        ("config/robots.yaml", 311),
     ],
 )
 def test_the_projects_own_configurations(name, jobs, monkeypatch):

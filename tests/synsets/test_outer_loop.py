@@ -135,6 +135,13 @@ def test_cosine_schedule_ends_at_zero():
     assert 0 < rates[-1] < 0.003
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "inverse_sqrt"])
+def test_a_warmup_raises_the_rate_of_any_schedule_in_proportion_to_the_step(schedule):
+    settings = {"steps": 8, "every": 8, "schedule": schedule, "learning_rate": 0.1}
+    plain, warm = (run(small_loop(small_settings(**settings, warmup_steps=n)), 8).metrics[:, 3] for n in (0, 4))
+    assert (warm / plain).tolist() == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1])
+
+
 def test_inverse_sqrt_schedule_does_not_depend_on_the_length_of_the_run():
     settings = {"schedule": "inverse_sqrt", "learning_rate": 0.1, "decay_steps": 3}
     long, short = (run(small_loop(small_settings(steps=n, every=n, **settings)), 10) for n in (20, 10))

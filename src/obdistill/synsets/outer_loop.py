@@ -176,13 +176,14 @@ class OuterLoop:
     def _schedule(self) -> float:
         """Return the factor of the learning rate at the next step."""
         outer = self.settings.outer
+        warmup = min(1.0, (self.step + 1) / outer.warmup_steps) if outer.warmup_steps else 1.0
         match outer.schedule:
             case "constant":
-                return 1.0
+                return warmup
             case "cosine":
-                return cosine(self.step, self.settings.steps)
+                return warmup * cosine(self.step, self.settings.steps)
             case "inverse_sqrt":
-                return 1 / math.sqrt(1 + self.step / outer.decay_steps)
+                return warmup / math.sqrt(1 + self.step / outer.decay_steps)
 
     def _clip_adaptively(self, norm: Tensor) -> None:
         """Scale a gradient of norm g > k m, m the median of the last 50 norms, by (k m / g)^2.

@@ -52,6 +52,9 @@ class OuterSettings(Settings):
         ge=1,
         description="outer steps k of inverse_sqrt, whose rate is learning_rate / sqrt(1 + step / k)",
     )
+    warmup_steps: int = Field(
+        0, ge=0, description="outer steps in which the learning rate rises in proportion to the step; 0: none (paper)"
+    )
     clip: float | None = Field(None, gt=0, description="largest gradient norm (paper: 2); null: none")
     adaptive_clip: float | None = Field(
         2.0,

@@ -62,7 +62,7 @@ def race(kind: str, tries: int, random: Random, root: Path) -> Iterator[Outcome]
 
 def race_writers(kind: str, tries: int, random: Random, root: Path) -> Iterator[Outcome]:
     """Race two writers of one file, and read it all the time."""
-    path = root / f"file.{kind}"
+    path = root / f"{kind}.{kind}"  # no other kind's sidecar
     write, read = FILES[kind]
 
     def delayed(writer: int, delay: float) -> None:

@@ -125,9 +125,8 @@ def test_the_snippet_of_the_card_runs(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exported(folder, "npz", tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.S)
-    assert len(code.splitlines()) == 5
-    assert "learning_rate=0.2" in code
-    assert "steps=1" in code
+    assert len(code.split("\n\n")[1].splitlines()) == 4
+    assert "obdistill.train(synset)" in code  # evaluated as it was made to be
     exec(code.replace("episodes=10", "episodes=1"), {})
     assert float(capsys.readouterr().out) < 100
 
@@ -137,6 +136,8 @@ def test_a_task_without_environment_has_a_shorter_snippet():
     bare = type(synset.task)("own")
     facts = Facts(type(synset)(**{**synset.__dict__, "task": bare}), BcSettings())
     assert snippet(facts, "x").splitlines()[-1] == "policy = obdistill.train(synset)"
+    other = Facts(facts.synset, BcSettings(learning_rate=0.2, steps=1))
+    assert snippet(other, "x").splitlines()[-1] == "policy = obdistill.train(synset, learning_rate=0.2, steps=1)"
     assert "| environment | none |" in card(facts, "x", {})
     assert "Not stated." in card(facts, "x", {})
 

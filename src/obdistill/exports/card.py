@@ -8,6 +8,7 @@ from typing import Any
 from obdistill.core.artifacts import sha256
 from obdistill.core.methods import METHODS
 from obdistill.core.units import STD_FLOOR
+from obdistill.evaluations.train import own_settings
 from obdistill.exports.facts import Facts, Score
 from obdistill.paper import names
 from obdistill.policies.settings import BcSettings
@@ -90,8 +91,8 @@ def card(facts: Facts, reads: str, files: Mapping[str, str]) -> str:
 
 def snippet(facts: Facts, reads: str) -> str:
     """Return Python that trains a policy on the synset and, if there is an environment, evaluates it."""
-    keys = "".join(f", {key}={value!r}" for key, value in differing(facts.training).items())
-    lines = ["import obdistill", f"synset = {reads}", f"policy = obdistill.train(synset{keys})"]
+    keys = "".join(f", {key}={value!r}" for key, value in differing(facts.training, own_settings(facts.synset)).items())
+    lines = ["import obdistill", "", f"synset = {reads}", f"policy = obdistill.train(synset{keys})"]
     if facts.synset.task.env_id:
         lines.append("returns = obdistill.evaluate(policy, episodes=10)")
         scored = facts.synset.task.reference_returns is not None
@@ -99,9 +100,9 @@ def snippet(facts: Facts, reads: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def differing(training: BcSettings) -> dict[str, Any]:
-    """Return the settings that are not the defaults."""
-    defaults = BcSettings().model_dump()
+def differing(training: BcSettings, own: BcSettings) -> dict[str, Any]:
+    """Return the settings of a training that are not those that the synset was made for."""
+    defaults = own.model_dump()
     return {key: value for key, value in training.model_dump().items() if value != defaults[key]}
 
 

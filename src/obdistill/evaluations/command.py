@@ -14,9 +14,8 @@ from obdistill.evaluations.settings import (
     NearExpertEvaluationSettings,
 )
 from obdistill.policies.settings import BcSettings
-from obdistill.synsets.command import SYNSET
+from obdistill.synsets.command import SYNSET, dataset_option
 
-dataset_option = click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 near_expert_option = click.option(
     "--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors)."
 )

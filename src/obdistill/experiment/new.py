@@ -20,8 +20,7 @@ from obdistill.datasets.d4rl_facts import BUILT_IN, reference_returns
 from obdistill.datasets.settings import MINARI_ID, DatasetSettings
 from obdistill.datasets.stage import Found, read_source
 from obdistill.datasets.transitions import Transitions
-from obdistill.evaluations.rollout import rollout
-from obdistill.evaluations.stage import environment_seeds
+from obdistill.evaluations.train import evaluate
 
 SPARSE = 0.05  # share of rewards that differ from the commonest, up to which rewards are called sparse
 BEST = 0.1  # share of the episodes whose mean return stands for a good policy's
@@ -220,34 +219,19 @@ def whole_returns(transitions: Transitions, max_steps: int) -> np.ndarray:
     return returns[whole] if whole.any() else returns
 
 
-@dataclass
-class _Uniform:
-    """A policy that draws uniformly random actions: states (1, n, state_dim) -> actions (1, n, action_dim)."""
-
-    low: np.ndarray
-    high: np.ndarray
-    rng: np.random.Generator
-
-    def __call__(self, observations: np.ndarray) -> np.ndarray:
-        return self.rng.uniform(self.low, self.high, (*observations.shape[:2], len(self.low)))
-
-    def __getitem__(self, rows: slice) -> "_Uniform":
-        return self
-
-
 def random_returns(env_id: str, episodes: int = 20, seed: int = 0) -> np.ndarray:
     """Return the returns of a policy of uniformly random actions: (episodes,), float64.
 
     Raises
     ------
     UserError
-        As `rollout` does.
+        As `evaluate` does.
     """
     env = environments.make(env_id)
     low, high = environments.action_bounds(env)
     env.close()
-    policy = _Uniform(low, high, numpy_generator(seed, "random actions"))
-    return np.asarray(rollout(policy, env_id, environment_seeds(seed, 1, episodes)).returns[0])
+    rng = numpy_generator(seed, "random actions")
+    return evaluate(lambda states: rng.uniform(low, high, (len(states), len(low))), env_id, episodes, seed)
 
 
 def _references(

@@ -59,6 +59,7 @@ def out_option(suffix: str | tuple[str, ...], text: str) -> Callable[[Callable[.
     return click.option("--out", type=FILE, required=True, callback=check, help=text)
 
 
+dataset_option = click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 device_option = click.option(
     "--device", callback=_device, default="cpu", show_default=True, help="Torch device, e.g. cuda."
 )

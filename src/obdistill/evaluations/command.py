@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from obdistill.core.command import FILE, out_option, stage
+from obdistill.core.command import FILE, dataset_option, out_option, stage
 from obdistill.core.settings import NAME
 from obdistill.evaluations.settings import (
     CostSettings,
@@ -14,7 +14,7 @@ from obdistill.evaluations.settings import (
     NearExpertEvaluationSettings,
 )
 from obdistill.policies.settings import BcSettings
-from obdistill.synsets.command import SYNSET, dataset_option
+from obdistill.synsets.command import SYNSET
 
 near_expert_option = click.option(
     "--near-expert", type=FILE, required=True, help="Near-expert artifact (.safetensors)."

@@ -140,9 +140,8 @@ def gather_facts(
         algorithm = {key: of_near_expert[key] for key in ("algorithm", "settings") if key in of_near_expert}
     license_given = License(license_name, attribution) if license_name else None
     scores, training = _evaluations(synset, returns)
-    last = replace(synset, steps=synset.steps[-1:], observations=synset.observations[-1:], actions=synset.actions[-1:])
     return Facts(
-        last,
+        last_snapshot(synset),
         training or own_settings(synset),
         made.get("settings", {}),
         source,

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import click
-
-from obdistill.core.command import FILE, checkpoint_option, device_option, out_option, stage
+from obdistill.core.command import checkpoint_option, dataset_option, device_option, out_option, stage
 from obdistill.near_experts.settings import NearExpertSettings
 
 
 @stage("near-expert", NearExpertSettings)
-@click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
+@dataset_option
 @out_option(".safetensors", "Near-expert to write (.safetensors).")
 @device_option
 @checkpoint_option

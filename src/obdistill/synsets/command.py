@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from obdistill.core.command import FILE, UserPath, checkpoint_option, device_option, out_option, stage
+from obdistill.core.command import FILE, UserPath, checkpoint_option, dataset_option, device_option, out_option, stage
 from obdistill.core.methods import DEFAULT, OBJECTIVES, SELECTIONS
 from obdistill.synsets import zoo
 from obdistill.synsets.settings import DistillSettings
@@ -23,7 +23,6 @@ class SynsetPath(UserPath):
 
 SYNSET = SynsetPath(path_type=Path, dir_okay=False)
 
-dataset_option = click.option("--dataset", type=FILE, required=True, help="Dataset artifact (.npz).")
 size_option = click.option(
     "--size", type=click.IntRange(min=1), default=256, show_default=True, help="Number of pairs."
 )

@@ -142,7 +142,7 @@ def test_a_missing_file(before, capsys):
 @pytest.mark.parametrize(
     ("name", "jobs"),
     [
-        ("config.yaml", 112),
+        ("config.yaml", 106),
         ("config/paper.yaml", 1131),
         ("config/paper.yaml config/fast.yaml", 1131),
         ("config/paper.yaml config/fast.yaml config/rebrac.yaml", 1131),

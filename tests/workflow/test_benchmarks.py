@@ -33,9 +33,9 @@ def test_hours_adds_up():
     assert [row[0] for row in rows] == [
         *("td3_bc_step", "outer_step", "snapshot", "bc_step", "environment_step", "total")
     ]
-    # config.yaml: 9 distillations and 6 of small sizes, 60 steps each; 3 snapshots each, random selections 1
-    assert rows[1][2] == "900"
-    evaluations = 9 * 3 + 10 + 6 * 1  # standard, the small sizes
+    # config.yaml: 9 distillations and 3 of a small size, 60 steps each; 3 snapshots each, random selections 1
+    assert rows[1][2] == "720"
+    evaluations = 9 * 3 + 10 + 3 * 1  # standard, the small size
     assert int(rows[2][2]) == evaluations + 3 * 9 + 9  # networks and optimizers, ensembles
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from obdistill.core.seeding import numpy_generator
@@ -51,6 +50,8 @@ def log_density(dataset: Dataset) -> np.ndarray:
     ndarray of shape (n_transitions,), float64
         Natural logarithms.
     """
+    from scipy.spatial import cKDTree  # here, for most methods do not need it
+
     states = dataset.normalizer.states(dataset.transitions.observations).double().numpy()
     total, dims = states.shape
     references = numpy_generator(0, "density").permutation(total)[:REFERENCES]

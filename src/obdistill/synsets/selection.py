@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from obdistill.core.errors import UserError
@@ -133,6 +132,8 @@ def dual_ranking(dataset: Dataset, near_expert: NearExpert | None, size: int, se
     q*(s, pi*(s)); the density is that of `log_density`; a state is as good as the worse of its two ranks, and the best
     tenth (`size` states at least) is drawn from.
     """
+    from scipy.stats import rankdata  # here, for it takes a second that only this selection needs
+
     assert near_expert is not None
     transitions = dataset.transitions
     step = np.arange(len(transitions)) - np.searchsorted(transitions.episode, transitions.episode)

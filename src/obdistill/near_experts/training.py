@@ -14,6 +14,7 @@ from typing import ClassVar, get_args
 
 import numpy as np
 import torch
+from scipy.signal import lfilter
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -99,8 +100,6 @@ def discounted_returns(rewards: np.ndarray, episode: np.ndarray, discount: float
     ndarray of shape (n_transitions,), float64
         Monte-Carlo returns.
     """
-    from scipy.signal import lfilter  # here, for it takes a second that only Cal-QL needs
-
     starts = np.flatnonzero(np.diff(episode)) + 1
     # a first-order filter, run backwards: out[t] = r[t] + discount * out[t + 1]
     pieces = [

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from obdistill.near_experts.stage import train_near_expert
     from obdistill.policies.policy import Policy
     from obdistill.synsets.distillation import distill
+    from obdistill.synsets.settings import PROTOCOL
     from obdistill.synsets.synset import Synset, read_synset, write_synset
     from obdistill.synsets.zoo import load
 
 __all__ = [
+    "PROTOCOL",
     "Dataset",
     "NearExpert",
     "Policy",
@@ -44,6 +46,7 @@ _MODULES = {
     "near_experts.stage": ["train_near_expert"],
     "policies.policy": ["Policy"],
     "synsets.distillation": ["distill"],
+    "synsets.settings": ["PROTOCOL"],
     "synsets.synset": ["Synset", "read_synset", "write_synset"],
     "synsets.zoo": ["load"],
 }

@@ -49,6 +49,13 @@ def test_a_policy_is_trained_as_the_synset_was_distilled_for(tmp_path):
     assert train(synset, steps=4).made["settings"] == BcSettings(**{**inner, "steps": 4}).model_dump()
 
 
+def test_a_synset_made_in_memory_keeps_the_training_that_it_was_made_for(tmp_path):
+    inner = {"architecture": "mlp_2", "steps": 3, "momentum": 0.5}
+    synset = dataclasses.replace(made_synset("Pendulum-v1"), inner=inner)
+    write_synset(tmp_path / "synset.npz", synset)
+    assert own_settings(synset) == own_settings(read_synset(tmp_path / "synset.npz")) == BcSettings(**inner)
+
+
 def test_several_policies_act_by_their_mean(synset):
     states, settings = synset.observations[-1], BcSettings(**QUICK)
     each = train_policies(synset, -1, settings, 3, 0)(np.repeat(states[None], 3, 0))

@@ -16,6 +16,7 @@ from obdistill.core.parsing import load_yaml
 from obdistill.datasets.transitions import Dataset
 from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.new import near_expert_for, propose, random_returns, source_of, task_name, whole_returns
+from obdistill.synsets.settings import PROTOCOL, DistillSettings
 
 REFERENCE = ["--reference-returns", "-1200", "-150"]
 
@@ -59,6 +60,10 @@ def test_a_configuration_that_checks_out(tmp_path, monkeypatch):
     assert task["dataset"]["reference_returns"] == pytest.approx(proposal.reference_returns, rel=1e-5)
     assert task["near_expert"]["algorithm"] == "td3_bc"
     assert config["distill"]["weighting"] == {"form": "shifted"}
+    # the project protocol, for the distillation and for the policies that are evaluated
+    assert DistillSettings(**config["distill"]).inner == PROTOCOL.inner
+    assert DistillSettings(**config["distill"]).outer == PROTOCOL.outer.model_copy(update={"batch_size": 2560})
+    assert config["evaluate"]["bc"] == config["distill"]["inner"]
     assert "first" not in answer.output
     again = run("my_data-v0.npz", "--env-id", "Pendulum-v1", "--out", "my/config.yaml", "--episodes", "4", "--force")
     assert again.output == answer.output

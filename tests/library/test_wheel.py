@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from helpers.synsets import readme_snippet, write_made_synset
+from helpers.synsets import assert_score_is_the_published_one, readme_snippet, write_made_synset
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[2]
@@ -27,7 +27,10 @@ from obdistill import Policy, UserError
 def distilled(observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray, ends: np.ndarray) -> Policy:
     dataset = obdistill.Dataset.from_arrays(observations, actions, rewards, ends, ~ends, action_low=-2, action_high=2.0)
     near_expert = obdistill.train_near_expert(dataset, "td3_bc", steps=10)
-    synset: obdistill.Synset = obdistill.distill(dataset, near_expert, size=8, progress=lambda step, loss: print(step))
+    settings = obdistill.PROTOCOL
+    synset: obdistill.Synset = obdistill.distill(
+        dataset, near_expert, size=8, settings=settings, progress=lambda step, loss: print(step)
+    )
     obdistill.write_synset(Path("synset.npz"), synset)
     return obdistill.train(obdistill.read_synset("synset.npz"), policies=2, optimizer="adam")
 
@@ -74,11 +77,9 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def test_the_readmes_snippet_runs_far_from_the_repository(installed, tmp_path):
-    snippet, path = readme_snippet(REPOSITORY)
-    write_made_synset(tmp_path / path, env_id="Pendulum-v1", task="pendulum", size=64)
     where = run(installed, "-c", "import obdistill; print(obdistill.__file__)", cwd=tmp_path)
     assert Path(where.strip()).is_relative_to(installed.parents[1])
-    assert run(installed, "-c", snippet, cwd=tmp_path).startswith("score -")
+    assert_score_is_the_published_one(run(installed, "-c", readme_snippet(REPOSITORY), cwd=tmp_path))
 
 
 def test_the_command_trains_a_policy_far_from_the_repository(installed, tmp_path):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from helpers.synsets import readme_snippet, write_made_synset
+from helpers.synsets import assert_score_is_the_published_one, readme_snippet
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,14 +91,10 @@ def test_links_inside_the_repository_lead_somewhere(page):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
-def test_the_snippet_trains_and_scores_a_policy(tmp_path, monkeypatch, capsys):
-    snippet, path = readme_snippet(ROOT)
-    write_made_synset(tmp_path / path, env_id="Pendulum-v1", task="pendulum", size=64)
+def test_the_snippet_prints_a_score_within_the_published_interval(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(snippet, found := {})
-    assert found["returns"].shape == (10,)
-    assert (found["returns"] < 0).all()
-    assert capsys.readouterr().out == f"score {found['returns'].mean():.1f}\n"  # 0 and 100 are the reference returns
+    exec(readme_snippet(ROOT), {})
+    assert_score_is_the_published_one(capsys.readouterr().out)
 
 
 def test_the_bibtex_entry_and_the_citation_file_name_the_same_paper():

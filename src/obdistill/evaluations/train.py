@@ -66,9 +66,9 @@ def train(synset: Synset, policies: int = 1, seed: int = 0, settings: BcSettings
 def own_settings(synset: Synset) -> BcSettings:
     """Return the training that a synset was made for: that of its distillation's inner loop.
 
-    A selection, or a synset made in memory, has none: then the paper's, 100 full-batch SGD steps.
+    A selection has none: then the paper's, 100 full-batch SGD steps.
     """
-    inner = artifacts.metadata_of(synset.artifact).get("settings", {}).get("inner", {})
+    inner = synset.inner or {}
     return overlaid(BcSettings, None, {key: inner[key] for key in inner if key in BcSettings.model_fields}, "inner")
 
 

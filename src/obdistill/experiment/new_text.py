@@ -3,11 +3,14 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from obdistill.core.atomic import write_text
 from obdistill.core.parsing import read_yaml
+from obdistill.core.settings import Settings
 from obdistill.experiment.config import Config
 from obdistill.experiment.new import Proposal
+from obdistill.synsets.settings import PROTOCOL
 
 SCHEMA = Path("config/schema.json")
 QUICK = """\
@@ -52,14 +55,28 @@ seeds: [0]
 distill:
   steps: {steps}
   snapshot_every: {snapshot_every}
-  outer: {{batch_size: {batch_size}}}
+  # the project protocol (docs/protocol.md): how policies are trained on pairs, here and in evaluate; the paper's, the
+  # default of each key, needs far more outer steps
+  inner: &protocol
+{inner}
+  outer: {{{outer}}}
   # weights of av_pbc: shifted where rewards are negative on average, else mean_one
   weighting: {{form: {weighting}}}
 
-evaluate: {{policies: 10, episodes: 5, last_snapshots: 1}}
+evaluate:
+  policies: 10
+  episodes: 5
+  last_snapshots: 1
+  bc: *protocol
 
 report: {{tables: [table_1], figures: []}}
 """
+
+
+def _keys(settings: Settings, **more: Any) -> list[str]:
+    """Return ``key: value`` in YAML, for keys that differ from the defaults and for `more`."""
+    keys = {**settings.model_dump(exclude_defaults=True), **more}
+    return [f"{key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in keys.items()]
 
 
 def text(proposal: Proposal, out: Path) -> str:
@@ -80,7 +97,8 @@ def text(proposal: Proposal, out: Path) -> str:
         size=scale.size,
         steps=scale.steps,
         snapshot_every=scale.steps // 4,
-        batch_size=scale.batch_size,
+        inner="\n".join(f"    {line}" for line in _keys(PROTOCOL.inner, steps=PROTOCOL.inner.steps)),
+        outer=", ".join(_keys(PROTOCOL.outer, batch_size=scale.batch_size)),
     )
 
 

@@ -76,7 +76,8 @@ class Distillation:
         steps = np.array(snapshot_steps(self._settings), np.int64)
         normalizer = self._dataset.normalizer
         raw = normalizer.raw_states(self.loop.snapshot_states), normalizer.raw_actions(self.loop.snapshot_actions)
-        return Synset(*self._identity, steps, *raw, normalizer, self._seconds_per_step)
+        inner = self._settings.inner.model_dump()
+        return Synset(*self._identity, steps, *raw, normalizer, self._seconds_per_step, inner)
 
 
 def distill(
@@ -107,7 +108,7 @@ def distill(
     seed : int
         Seed of the selection, the initializations and the outer batches.
     settings : DistillSettings, optional
-        The rest; the defaults if left out.
+        The rest, e.g. `obdistill.PROTOCOL`; the defaults, with the paper's policies, if left out.
     device : str
         Torch device.
     variant : str

@@ -116,3 +116,12 @@ class DistillSettings(Settings):
         if self.snapshot_every > self.steps:
             raise ValueError(f"snapshot_every {self.snapshot_every} is more than steps {self.steps}")
         return self
+
+
+PROTOCOL = DistillSettings(
+    inner=InnerSettings(
+        architecture="mlp_2_512", optimizer="adam", learning_rate=0.01, epsilon=1e-3, steps=100, output_start="zero"
+    ),
+    outer=OuterSettings(learning_rate=0.1, schedule="cosine", warmup_steps=20),
+)
+"""The project protocol (docs/protocol.md), one for all tasks and methods."""

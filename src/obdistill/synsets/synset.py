@@ -44,6 +44,8 @@ class Synset:
         Units of the policies trained on these pairs.
     seconds_per_step : float, optional
         Time that an outer step took.
+    inner : mapping, optional
+        Keys of the inner loop that the pairs were distilled for; a selection has none.
     artifact : Artifact, optional
         The file it was read from.
     """
@@ -57,6 +59,7 @@ class Synset:
     actions: np.ndarray
     normalizer: Normalizer
     seconds_per_step: float | None = None
+    inner: Mapping[str, Any] | None = None
     artifact: Artifact | None = None
 
     @property
@@ -68,7 +71,10 @@ class Synset:
 def write_synset(path: str | Path, synset: Synset, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and what else is to be kept."""
     arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
-    facts = {"method": synset.method, "variant": synset.variant, "seed": synset.seed, "size": synset.size}
+    facts: dict[str, Any] = {"method": synset.method, "variant": synset.variant, "seed": synset.seed}
+    facts["size"] = synset.size
+    if synset.inner is not None:
+        facts["settings"] = {"inner": dict(synset.inner)}
     if synset.seconds_per_step is not None:
         facts["seconds_per_step"] = synset.seconds_per_step
     facts = {**synset.task.metadata(), **facts, **(metadata or {})}
@@ -137,5 +143,6 @@ def read_synset(path: str | Path) -> Synset:
         **named,
         normalizer=normalizer,
         seconds_per_step=metadata.get("seconds_per_step"),
+        inner=metadata.get("settings", {}).get("inner"),
         artifact=Artifact.read(path, metadata),
     )

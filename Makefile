@@ -15,7 +15,7 @@ READY  := $(VENV)/.installed
 STAGES := datasets near_experts synsets evaluations paper
 # in a terminal, one live display of the run, and the lines of jobs in logs/ only; elsewhere plain lines
 LIVE   = $(shell test -t 2 && echo OBD_LOG_ONLY=1)
-LOGGER = $(if $(LIVE),--logger rich)
+LOGGER = $(if $(LIVE),--logger obd)
 
 # the environment's own programs first, for make and for the jobs it starts
 export PATH := $(abspath $(VENV))/bin:$(PATH)

@@ -50,7 +50,7 @@ def test_a_plain_installation_is_light():
     assert {"torch", "numpy", "gymnasium", "click", "safetensors"} <= plain
     assert {extra: names(extra) - plain for extra in ("workflow", "collect", "minari")} == {
         "workflow": {
-            *("dvc", "dvc-s3", "matplotlib", "pygments"),
+            *("dvc", "dvc-s3", "matplotlib", "pygments", "rich"),
             *("snakemake", "snakemake-executor-plugin-slurm", "snakemake-logger-plugin-rich"),
         },
         "collect": {"minari", "stable-baselines3"},

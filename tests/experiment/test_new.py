@@ -116,6 +116,7 @@ def test_kinds_of_data(tmp_path, monkeypatch):
     minari = {"source": "minari", "id": minari_files.ID, "root": str(tmp_path / "root"), "download": False}
     assert source_of(str(folder)) == minari
     assert source_of("mujoco/hopper/medium-v0") == {"source": "minari", "id": "mujoco/hopper/medium-v0"}
+    assert source_of("hf://lab/a/b-v0") == {"source": "minari", "id": "hf://lab/a/b-v0"}
     assert source_of("hopper-medium-v2") == {"source": "d4rl", "file": "hopper-medium-v2"}
     hdf5 = str(write_file(tmp_path / "a.hdf5", ["..L", "..T"]))
     assert source_of(hdf5) == {"source": "d4rl", "file": hdf5}

@@ -25,6 +25,7 @@ from obdistill.datasets.source import COLLECTION_FILE, Loaded
 from obdistill.datasets.space_specs import Vector, vectors
 from obdistill.datasets.transitions import Transitions
 
+SERVER_VARIABLE = "MINARI_REMOTE"  # where Minari downloads from
 COLUMNS = ("observations", "actions", "rewards", "terminations", "truncations")
 log = logging.getLogger(__name__)
 
@@ -37,16 +38,15 @@ def load(settings: MinariSettings) -> Loaded:
     UserError
         If it cannot be had or is malformed.
     """
-    root = files.minari_root(settings.root)
-    if not (root / settings.id / DATA_FOLDER).is_dir():
+    root, name = files.minari_root(settings.root), settings.local_id
+    folder = root / name
+    if not (folder / DATA_FOLDER).is_dir():
         if not settings.download:
-            raise UserError(f"id: {settings.id!r}: no such dataset in {root}, and the setting download is false")
-        _download(root, settings.id)
+            raise UserError(f"id: {name!r}: no such dataset in {root}, and the setting download is false")
+        _download(root, name, settings.server)
     if settings.sha256 is not None:
-        return read(root / settings.id, settings.id, settings.env_id, {"sha256": settings.sha256})
-    return read(
-        root / settings.id, settings.id, settings.env_id, _collected(root, settings.id), f"that in {COLLECTION_FILE}"
-    )
+        return read(folder, name, settings.env_id, {"sha256": settings.sha256})
+    return read(folder, name, settings.env_id, _collected(root, name), f"that in {COLLECTION_FILE}")
 
 
 def read(
@@ -118,14 +118,9 @@ def new_dataset(root: Path, name: str) -> Iterator[Path]:
     """
     root = root.resolve()  # Minari joins a relative root to itself
     root.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get(ROOT_VARIABLE)
     with tempfile.TemporaryDirectory(prefix=".new.", dir=root) as temporary:
-        os.environ[ROOT_VARIABLE] = temporary
-        try:
+        with _variable(ROOT_VARIABLE, temporary):
             yield Path(temporary, name)
-        finally:
-            os.environ.pop(ROOT_VARIABLE)
-            os.environ.update({} if before is None else {ROOT_VARIABLE: before})
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
@@ -133,17 +128,31 @@ def new_dataset(root: Path, name: str) -> Iterator[Path]:
         Path(temporary, name).rename(target)
 
 
-def _download(root: Path, name: str) -> None:
+@contextmanager
+def _variable(name: str, value: str | None) -> Iterator[None]:
+    """Set a variable of the environment for a while; None: leave it as it is."""
+    before = os.environ.get(name)
+    os.environ.update({} if value is None else {name: value})
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        os.environ.update({} if before is None else {name: before})
+
+
+def _download(root: Path, name: str, server: str | None) -> None:
     import minari  # here, for it is an optional package
 
     log.info("%s is not in %s: downloading it", name, root)
     try:
-        with new_dataset(root, name) as folder:
+        # the variable, for Minari asks its own server about namespaces if the server is part of the id
+        with new_dataset(root, name) as folder, _variable(SERVER_VARIABLE, server):
             minari.download_dataset(name)
             if not (folder / DATA_FOLDER / METADATA_FILE).is_file():
                 raise FileNotFoundError("the download is incomplete")
     except Exception as error:  # of Minari, of the storage service's client or of the network
-        raise UserError(f"id: {name!r}: not in {root}, and cannot be downloaded ({_describe(error)})") from None
+        place = f"{server}/{name}" if server else name
+        raise UserError(f"id: {place!r}: not in {root}, and cannot be downloaded ({_describe(error)})") from None
 
 
 def _collected(root: Path, name: str) -> Mapping[str, Any] | None:

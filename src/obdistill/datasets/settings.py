@@ -13,6 +13,8 @@ Level = Literal["random", "medium", "medium_replay", "expert", "medium_expert"]
 LEVELS: tuple[Level, ...] = ("random", "medium", "medium_replay", "expert", "medium_expert")
 # namespaces and name of letters, digits, _ and -: an id cannot lead out of the root
 MINARI_ID = r"^([A-Za-z0-9_][A-Za-z0-9_-]*/)*[A-Za-z0-9_][A-Za-z0-9_-]*-v[0-9]+$"
+# the same, or such an id on a server of Minari's: hf://ORGANIZATION/ID, gcp://BUCKET/ID
+MINARI_PLACE = "^((hf|gcp)://[A-Za-z0-9_][A-Za-z0-9_.-]*/)?" + MINARI_ID.removeprefix("^")
 
 
 class SourceSettings(Settings):
@@ -34,7 +36,10 @@ class MinariSettings(SourceSettings):
     """A Minari dataset."""
 
     source: Literal["minari"] = Field(description="kind of the source: a Minari dataset")
-    id: str = Field(pattern=MINARI_ID, description="Minari id, e.g. mujoco/halfcheetah/medium-v0")
+    id: str = Field(
+        pattern=MINARI_PLACE,
+        description="Minari id, e.g. mujoco/halfcheetah/medium-v0 or hf://farama-minari/D4RL/door/human-v2",
+    )
     root: Path | None = Field(None, description="folder of Minari datasets; null: Minari's own (~/.minari/datasets)")
     download: bool = Field(True, description="download by Minari if the dataset is not in the folder")
     sha256: str | None = Field(
@@ -42,6 +47,16 @@ class MinariSettings(SourceSettings):
         pattern="^[0-9a-f]{64}$",
         description="checksum that the data files must have; null: that in collection.json, else any",
     )
+
+    @property
+    def server(self) -> str | None:
+        """Where it is downloaded from, as in ``MINARI_REMOTE``; None: that one, else Minari's own."""
+        return "/".join(self.id.split("/")[:3]) if "://" in self.id else None
+
+    @property
+    def local_id(self) -> str:
+        """The id in the folder of Minari datasets."""
+        return "/".join(self.id.split("/")[3:]) if "://" in self.id else self.id
 
 
 class D4rlSettings(SourceSettings):

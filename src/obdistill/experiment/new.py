@@ -17,7 +17,7 @@ from obdistill.core.parsing import parse
 from obdistill.core.seeding import numpy_generator
 from obdistill.datasets import files
 from obdistill.datasets.d4rl_facts import BUILT_IN, reference_returns
-from obdistill.datasets.settings import MINARI_ID, DatasetSettings
+from obdistill.datasets.settings import MINARI_ID, MINARI_PLACE, DatasetSettings
 from obdistill.datasets.stage import Found, read_source
 from obdistill.datasets.transitions import Transitions
 from obdistill.evaluations.train import evaluate
@@ -174,7 +174,7 @@ def source_of(data: str) -> dict[str, Any]:
         return {"source": "d4rl", "file": data}
     if data in BUILT_IN or files.is_url(data):
         return {"source": "d4rl", "file": data}
-    if re.match(MINARI_ID, data):
+    if re.match(MINARI_PLACE, data):
         return {"source": "minari", "id": data}
     raise UserError(
         f"{data}: neither a file nor a folder, nor a Minari id, nor one of D4RL's sets; those are {', '.join(BUILT_IN)}"

@@ -27,7 +27,7 @@ def dataset_files(settings: DatasetSettings) -> list[Path]:
             return [expand(path)]
         case LerobotSettings(folder=folder):
             return lerobot_files(expand(folder))
-        case MinariSettings(root=root, id=name):
+        case MinariSettings(root=root, local_id=name):
             return data_files(root, name)
     return []
 
@@ -62,7 +62,7 @@ def missing(config: ExperimentSettings) -> Iterator[Problem]:
                 yield from _missing((*keys, "file"), dataset_files(task.dataset))
             case LerobotSettings(folder=folder):
                 yield from _missing((*keys, "folder"), [expand(folder) / LEROBOT_INFO])
-            case MinariSettings(root=root, id=dataset, download=False) if not data_files(root, dataset):
+            case MinariSettings(root=root, local_id=dataset, download=False) if not data_files(root, dataset):
                 folder = minari_root(root)
                 if folder.is_dir():
                     yield Problem((*keys, "id"), f"'{dataset}': no such dataset in {folder}, and download is false")

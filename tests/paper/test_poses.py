@@ -1,10 +1,14 @@
 """What figure 2 draws: outlines of MuJoCo's bodies, one environment step, the choice of pairs."""
 
+import base64
+import io
 import json
 
 import mujoco
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from helpers.synsets import made_synset, write_made_synset
 from obdistill.core import environments
@@ -21,6 +25,7 @@ from obdistill.paper.figure_data.poses import (
 from obdistill.paper.figures.make import make_figure
 from obdistill.paper.figures.poses import distilled_pairs
 from obdistill.paper.settings import FigureSettings
+from obdistill.videos.cameras import gl_library
 from obdistill.videos.outlines import outlines
 
 SIDE, ABOVE = 1, 2
@@ -205,3 +210,37 @@ def test_a_figure_without_any_robot_says_so(tmp_path):
     assert (tmp_path / "figure.pdf").exists()
     drawn = distilled_pairs(outlines_table(read_examples([own], 2)[0]), settings)
     assert [text.get_text() for text in drawn.texts] == ["no robot of these tasks can be drawn"]
+
+
+def test_rendered_pictures_are_drawn_from_the_csv_alone(tmp_path):
+    if not gl_library():
+        pytest.skip("no OpenGL library renders here")
+    files = [
+        write_made_synset(tmp_path / "a.npz"),
+        write_made_synset(tmp_path / "b.npz", env_id="Walker2d-v5", task="b"),
+    ]
+    settings = FigureSettings(poses=2, rendering="mujoco")
+    make_figure_data("figure_2", files, tmp_path / "data.csv", settings)
+    table = pd.read_csv(tmp_path / "data.csv")
+    assert table[["task", "pair", "moment"]].value_counts().to_list() == [1] * 8
+    pictures = [Image.open(io.BytesIO(base64.b64decode(text))) for text in table["picture"]]
+    assert {picture.size for picture in pictures} == {poses.PIXELS}
+    assert all(len(picture.convert("RGB").getcolors(2**16)) > 100 for picture in pictures)  # not a single color
+    assert len(set(table["picture"])) == 8
+    make_figure("figure_2", tmp_path / "data.csv", tmp_path / "figure_2.png", settings)
+    described = json.loads((tmp_path / "figure_2.json").read_text())
+    assert "Rendered by MuJoCo" in " ".join(described["notes"])
+    assert "outline" not in described["caption"]
+
+
+def test_where_nothing_renders_outlines_are_drawn_if_they_may(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "none")
+    gl_library.cache_clear()
+    path = write_made_synset(tmp_path / "a.npz")
+    try:
+        make_figure_data("figure_2", [path], tmp_path / "data.csv", FigureSettings(rendering="auto"))
+        assert "picture" not in pd.read_csv(tmp_path / "data.csv")
+        with pytest.raises(UserError, match=r"^rendering: mujoco: no OpenGL library renders here; on Debian: "):
+            make_figure_data("figure_2", [path], tmp_path / "data.csv", FigureSettings(rendering="mujoco"))
+    finally:
+        gl_library.cache_clear()

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from obdistill.core.settings import Settings
+from obdistill.videos.settings import Rendering
 
 # each has an entry in `paper.selection`, and in `paper.tables.make` or `paper.figures.make`, in the same order
 TableName = Literal["table_1", "table_2", "table_3", "table_4", "table_5", "aggregates", "variance"]
@@ -66,3 +67,8 @@ class FigureSettings(Settings):
     dpi: int = Field(300, ge=50, le=1200, description="resolution of the png, dots per inch")
     method: str | None = Field(None, description="method whose synsets figure_2 draws; null: the last of methods")
     poses: int = Field(4, ge=1, le=12, description="pairs that figure_2 draws of each synset")
+    rendering: Rendering = Field(
+        "outlines",
+        description="robots of figure_2: outlines, mujoco (rendered pictures; needs EGL or OSMesa), or auto: rendered "
+        "where that can be done",
+    )

@@ -106,8 +106,8 @@ def open_environment(
             return _rendered(env_id, size, width=size[0], height=size[1], **camera)
         if rendering == "mujoco":
             raise UserError(
-                "--rendering mujoco: no OpenGL library renders here; on Debian: apt-get install libegl1 (or "
-                "libosmesa6); --rendering outlines needs none"
+                "rendering: mujoco: no OpenGL library renders here; on Debian: apt-get install libegl1 (or "
+                "libosmesa6); outlines need none"
             )
         log.info("no OpenGL library renders here (Debian: libegl1, libosmesa6): robots are drawn as outlines")
     return env, _Drawing(env.unwrapped, size, color)

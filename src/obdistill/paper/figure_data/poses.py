@@ -1,5 +1,7 @@
 """What pairs look like: the robot in a state of a synset, and after one environment step under the action beside it."""
 
+import base64
+import io
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,18 +18,31 @@ from obdistill.core.errors import UserError
 from obdistill.paper import names
 from obdistill.paper.settings import FigureSettings
 from obdistill.synsets.synset import Synset, read_pairs
+from obdistill.videos.cameras import gl_library, open_environment
 from obdistill.videos.outlines import CannotBeDrawn, Outline, outlines, side_view, upright
 
 log = logging.getLogger(__name__)
 UNSTABLE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+PIXELS = (240, 240)  # of a rendered picture
+OUTLINED = {"ghost": ", with the state's outline in gray", "drawn": "Outlines are computed from MuJoCo's kinematics."}
+RENDERED = {"ghost": "", "drawn": "Rendered by MuJoCo; the camera goes with the robot."}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A pair: the robot in the state, and one environment step later (nothing if the simulation broke down)."""
+    """A pair: the robot in the state, and one environment step later (nothing if the simulation broke down).
+
+    Attributes
+    ----------
+    state, following : list of Outline
+        Then and later.
+    positions : dict
+        MuJoCo's ``qpos`` by moment, ``state`` and ``next``.
+    """
 
     state: list[Outline]
     following: list[Outline]
+    positions: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -129,8 +144,37 @@ def outlines_table(examples: Iterable[Example]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def pictures_table(examples: Iterable[Example]) -> pd.DataFrame:
+    """Render all scenes and put them into one table, one row per picture.
+
+    Returns
+    -------
+    DataFrame
+        task, method, variant, pair and moment as in `outlines_table`; picture, a PNG in base64.
+
+    Raises
+    ------
+    UserError
+        If nothing renders here.
+    """
+    rows = []
+    for example in examples:
+        task, method, variant = example.synset.task, example.synset.method, example.synset.variant
+        env, camera = open_environment(task.env_id, PIXELS, (0, 0, 0), "mujoco")
+        env.reset(seed=0)
+        for pair, scene in enumerate(example.scenes):
+            for moment, qpos in scene.positions.items():
+                env.unwrapped.set_state(qpos, np.zeros(env.unwrapped.model.nv))  # type: ignore[attr-defined]
+                file = io.BytesIO()
+                camera().save(file, "PNG")
+                picture = base64.b64encode(file.getvalue()).decode()
+                rows.append((task.name, method, variant, pair, moment, picture))
+        env.close()
+    return pd.DataFrame(rows, columns=["task", "method", "variant", "pair", "moment", "picture"])
+
+
 def poses(paths: Sequence[Path], settings: FigureSettings) -> tuple[pd.DataFrame, dict[str, str], list[dict[str, Any]]]:
-    """Make what figure 2 is drawn from: outlines of some pairs of each synset, facts for the caption, and inputs."""
+    """Make what figure 2 is drawn from: outlines or pictures of pairs of each synset, facts for the caption, inputs."""
     examples, left_out, inputs = read_examples(paths, settings.poses, settings.method, settings.size)
     synsets = [example.synset for example in examples]
     rows = dict.fromkeys((names.row_label((synset.method, synset.variant)), synset.seed) for synset in synsets)
@@ -141,7 +185,9 @@ def poses(paths: Sequence[Path], settings: FigureSettings) -> tuple[pd.DataFrame
         "seconds": names.span(example.seconds for example in examples),
         "left_out": " ".join(left_out),
     }
-    return outlines_table(examples), facts, inputs
+    if settings.rendering == "mujoco" or (settings.rendering == "auto" and gl_library()):
+        return pictures_table(examples), facts | RENDERED, inputs
+    return outlines_table(examples), facts | OUTLINED, inputs
 
 
 def example(synset: Synset, pairs: int) -> Example:
@@ -188,13 +234,15 @@ def scene(env: MujocoEnv, skipped: int, along: int, observation: np.ndarray, act
     mujoco.mj_resetData(model, data)  # the solver would start from where the last pair ended
     data.qpos[:], data.qvel[:] = state[: model.nq], state[model.nq :]
     mujoco.mj_forward(model, data)
-    before = outlines(model, data, along)
+    before, positions = outlines(model, data, along), {"state": data.qpos.copy()}
     env.step(np.clip(action, *environments.action_bounds(env)))
     broken = any(data.warning[warning].number for warning in UNSTABLE)
     after = [] if broken else outlines(model, data, along)
+    positions |= {} if broken else {"next": data.qpos.copy()}
     extent = np.concatenate([part.points for part in before])
     middle = (extent.min(0) + extent.max(0)) / 2 * [1, not upright(along)]
-    return Scene(*([Outline(part.points - middle, part.shade) for part in parts] for parts in (before, after)))
+    shown = [[Outline(part.points - middle, part.shade) for part in parts] for parts in (before, after)]
+    return Scene(shown[0], shown[1], positions)
 
 
 def _environment(env_id: str) -> tuple[MujocoEnv, int]:

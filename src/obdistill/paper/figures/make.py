@@ -55,10 +55,9 @@ FIGURES: dict[str, FigureSpec] = {
     "figure_2": FigureSpec(
         poses.distilled_pairs,
         "Pairs of synsets of {size} pairs ({method}, after outer step {step}): above, the robot in the synset's state; "
-        "below, one environment step ({seconds} s) later under the synset's action, with the state's outline in gray.",
+        "below, one environment step ({seconds} s) later under the synset's action{ghost}.",
         (
-            "Actions are clipped to their bounds. Positions that observations leave out are 0. Outlines are computed "
-            "from MuJoCo's kinematics.",
+            "Actions are clipped to their bounds. Positions that observations leave out are 0. {drawn}",
             "From left to right: the state nearest the mean of the synset's states, then always the one farthest from "
             "those before, in normalized units.",
             "{left_out}",

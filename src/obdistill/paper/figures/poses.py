@@ -1,11 +1,15 @@
 """Figure 2: pairs of synsets as poses of the robot."""
 
+import base64
+import io
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 
 from obdistill.paper import names
 from obdistill.paper.figures.panels import by_row
@@ -22,7 +26,7 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        As `obdistill.paper.figure_data.poses.outlines_table` makes it.
+        As `outlines_table` or `pictures_table` of `obdistill.paper.figure_data.poses` makes it.
     settings : FigureSettings
         Columns.
     """
@@ -32,7 +36,8 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     columns = min(settings.columns, len(tasks))
     total = COLUMN_WIDTH if columns == 1 else TEXT_WIDTH
     width = (total - 0.2) / columns - 0.08  # of a panel, in inches, without labels and gaps
-    cells = [_cell(of_task) for _, of_task in tasks]
+    cell, draw = (_square, _draw_pictures) if "picture" in table else (_cell, _draw_pairs)
+    cells = [cell(of_task) for _, of_task in tasks]
     pairs = [of_task["pair"].nunique() for _, of_task in tasks]
     flat = [2 * up / (across * n) for n, (across, up, _) in zip(pairs, cells, strict=True)]
     heights = [width * min(max(flat[i : i + columns]), TALLEST) for i in range(0, len(flat), columns)]
@@ -42,7 +47,12 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
         axes = figure.add_subplot(grid[place // columns, place % columns], anchor="N")
         ratio = 2 * width / heights[place // columns] / pairs[place]  # of a cell that fills the panel
         across, up = max(across, up * ratio), max(up, across / ratio)
-        _draw_pairs(axes, of_task, across, up, middle)
+        draw(axes, of_task, across, up, middle)
+        left, right = -across / 2, (pairs[place] - 0.5) * across
+        axes.set(xlim=(left, right), ylim=(middle - 1.5 * up, middle + up / 2), aspect="equal", xticks=[])
+        axes.tick_params("y", length=0)
+        axes.spines[:].set_visible(False)
+        axes.grid(False)
         axes.set_title(" ".join(names.task_label(str(task))))
         labels = ["state", "next"] if place % columns == 0 else ["", ""]
         axes.set_yticks([middle, middle - up], labels, rotation=90, va="center")
@@ -75,14 +85,31 @@ def _draw_pairs(axes: Axes, of_task: pd.DataFrame, across: float, up: float, mid
             moved = [points + shift for points, _ in parts]
             axes.add_collection(PolyCollection(moved, facecolors=faces, edgecolors="white", linewidths=0.4))
         if not following:
-            axes.text(below[0], below[1] + middle, "unstable", fontsize=7, ha="center", va="center")
-    left, right = -across / 2, (of_task["pair"].nunique() - 0.5) * across
+            _say_unstable(axes, below[0], below[1] + middle)
     if of_task["upright"].all():
+        left, right = -across / 2, (of_task["pair"].nunique() - 0.5) * across
         axes.hlines([0, -up], left, right, color="#555555", linewidth=0.6, zorder=0)
-    axes.set(xlim=(left, right), ylim=(middle - 1.5 * up, middle + up / 2), aspect="equal", xticks=[])
-    axes.tick_params("y", length=0)
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
+
+
+def _square(of_task: pd.DataFrame) -> tuple[float, float, float]:
+    """Return width, height and middle of a picture."""
+    return 1.0, 1.0, 0.0
+
+
+def _draw_pictures(axes: Axes, of_task: pd.DataFrame, across: float, up: float, middle: float) -> None:
+    for column, (_, pair) in enumerate(of_task.groupby("pair")):
+        shown = dict(zip(pair["moment"], pair["picture"], strict=True))
+        for moment, y in (("state", 0.0), ("next", -up)):
+            x = column * across
+            if moment in shown:
+                picture = Image.open(io.BytesIO(base64.b64decode(shown[moment])))
+                axes.imshow(np.asarray(picture), extent=(x - 0.48, x + 0.48, y - 0.48, y + 0.48))
+            else:
+                _say_unstable(axes, x, y)
+
+
+def _say_unstable(axes: Axes, x: float, y: float) -> None:
+    axes.text(x, y, "unstable", fontsize=7, ha="center", va="center")
 
 
 def _outlines(pose: pd.DataFrame) -> list[tuple[np.ndarray, int]]:

@@ -28,9 +28,7 @@ SHORT = BcSettings(architecture="mlp_2", steps=20)  # for the made synsets
 PROTOCOLS = {
     "paper": BcSettings(),
     "momentum": BcSettings(architecture="mlp_2", momentum=0.9),
-    "project": BcSettings(
-        architecture="mlp_2_1024", optimizer="adam", learning_rate=0.02, epsilon=1e-3, steps=50, output_start="zero"
-    ),
+    "project": BcSettings(**obdistill.PROTOCOL.inner.model_dump()),
     "adam": BcSettings(architecture="mlp_3", optimizer="adam", learning_rate=1e-3),
 }
 NO_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH")  # npm's words for it

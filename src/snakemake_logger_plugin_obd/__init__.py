@@ -21,14 +21,14 @@ class RunningJobs:
     """The jobs that run now, each with the last line of its log; read anew whenever it is drawn."""
 
     def __init__(self) -> None:
-        self.logs: dict[int, Path] = {}
+        self.logs: dict[int, tuple[Path, float]] = {}  # of a job: its log, and when it started
 
     def hear(self, record: LogRecord) -> None:
         """Follow a job from its start to its end."""
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_INFO:
             for log in list(record.__dict__.get("log") or [])[:1]:
-                self.logs[record.__dict__["jobid"]] = Path(log)
+                self.logs[record.__dict__["jobid"]] = Path(log), record.created
         elif event in (LogEvent.JOB_FINISHED, LogEvent.JOB_ERROR):
             facts = record.__dict__
             self.logs.pop(facts["job_id" if "job_id" in facts else "jobid"], None)
@@ -36,7 +36,8 @@ class RunningJobs:
     def __rich__(self) -> RenderableType:
         if not self.logs:
             return Group()
-        lines = [(Text(job_name(log), "bold blue"), Text(last_line(log))) for log in list(self.logs.values())]
+        jobs = list(self.logs.values())
+        lines = [(Text(job_name(log), "bold blue"), Text(last_line(log, start))) for log, start in jobs]
         return Panel(Group(*chain(*lines)), title="Running jobs", border_style="dim", padding=(0, 1))
 
 
@@ -45,9 +46,11 @@ def job_name(log: Path) -> str:
     return str(log.with_suffix("")).removeprefix("logs/")
 
 
-def last_line(log: Path) -> str:
-    """Return the last whole line of a log without its time and stage; nothing if there is none yet."""
+def last_line(log: Path, since: float = 0.0) -> str:
+    """Return the last whole line of a log without its time and stage; nothing if none was written since then."""
     try:
+        if log.stat().st_mtime < since:  # of an earlier run
+            return ""
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().decode(errors="replace").rpartition("\n")[0].splitlines()

@@ -66,6 +66,7 @@ def test_a_log_that_is_not_there_or_not_whole_is_no_error(tmp_path):
     assert last_line(log) == "first"
     log.write_text("x" * 5000 + "\n12:00:05 distill: a: b\n")
     assert last_line(log) == "a: b"
+    assert last_line(log, log.stat().st_mtime + 1) == ""  # of an earlier run
     assert job_name(Path("logs/synsets/hopper/seed0.log")) == "synsets/hopper/seed0"
 
 

@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.datasets import arrow, checks, files, hdf5, remembered
 from obdistill.datasets.checks import Unpacking, Warn
@@ -119,18 +118,18 @@ def new_dataset(root: Path, name: str) -> Iterator[Path]:
     root = root.resolve()  # Minari joins a relative root to itself
     root.mkdir(parents=True, exist_ok=True)
     before = os.environ.get(ROOT_VARIABLE)
-    with tempfile.TemporaryDirectory(prefix=".new.", dir=root) as temporary:
-        os.environ[ROOT_VARIABLE] = temporary
+    with atomic.temporary_folder(root) as temporary:
+        os.environ[ROOT_VARIABLE] = str(temporary)
         try:
-            yield Path(temporary, name)
+            yield temporary / name
         finally:
             os.environ.pop(ROOT_VARIABLE)
             os.environ.update({} if before is None else {ROOT_VARIABLE: before})
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            target.rename(Path(temporary, "replaced"))
-        Path(temporary, name).rename(target)
+            target.rename(temporary / "replaced")
+        (temporary / name).rename(target)
 
 
 def _download(root: Path, name: str) -> None:

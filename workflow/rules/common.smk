@@ -1,10 +1,11 @@
 # The experiment that all rules are about, and what they share.
+import hashlib
 import json
 import os
 import sys
 from pathlib import Path
 
-from obdistill.core import lock, own_modules, provenance, sources
+from obdistill.core import atomic, lock, own_modules, provenance, sources
 from obdistill.core.errors import UserError
 from obdistill.core.methods import OBJECTIVES, SELECTIONS
 from obdistill.experiment import stale
@@ -48,6 +49,17 @@ MINUTE, HOUR, DAY = 1, 60, 24 * 60  # units of `runtime`
 def shown(jobs_by_rule):
     """List the files that rules make that are named, in the jobs given for each."""
     return [file for name, jobs in jobs_by_rule.items() for file in paths(getattr(rules, name).output[0], jobs)]
+
+
+def in_list(wildcards, input):
+    """Write the names of the returns to a file, and return its path: a shell's command may have 128 KB.
+
+    Its name is that of its content, so that a dry run of another configuration leaves it alone.
+    """
+    names = "".join(f"{name}\n" for name in input.returns)
+    path = Path(".snakemake/inputs", f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.txt")
+    atomic.write_text(path, names)
+    return path
 
 
 def growing(amount):

@@ -81,6 +81,11 @@ def filled(value, wildcards):
     return [path for item in value for path in filled(item, wildcards)]
 
 
+def whatever_date(files):
+    """Return an input of files outside the results, whose content `made_by` compares: a date alone redoes nothing."""
+    return lambda wildcards: [ancient(path) for path in files(wildcards)]
+
+
 digests = {}  # of the sources with which this run began; its jobs compare theirs
 
 
@@ -116,7 +121,7 @@ def made_by(command, rule=None, also=lambda wildcards: []):
                     logger.warning(f"{outputs[0]}: {why}: it is made again, as is all of the rule {name} that differs")
                 told.add(name)
                 workflow.dag.forcefiles.update(outputs)
-        return [os.path.relpath(file) for file in sources.files(command, chosen)]
+        return [ancient(os.path.relpath(file)) for file in sources.files(command, chosen)]
 
     return code
 

@@ -21,7 +21,7 @@ LOGGER = $(if $(LIVE),--logger obd)
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dry-run pull commit-results prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme page zoo constraints clean clean-results clean-environment
+.PHONY: help run dry-run pull commit-results plots prune dvc-yaml config-docs report check install test test-slow test-slurm torture lint format docs readme page zoo constraints clean clean-results clean-environment
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ commit-results: $(READY)  ## let DVC record the finished results of config.yaml;
 	@mkdir -p $(addprefix results/,collections $(STAGES))
 	@snakemake all --dry-run 2>&1 | grep -q 'Nothing to be done' || { echo "error: results are not up to date: make run, or make dry-run to see why" >&2; exit 1; }
 	dvc commit --force
+
+plots: $(READY)  ## compare learning curves and figures of commits in dvc_plots/index.html, which needs no network (ARGS: commits)
+	python workflow/dvc/plots_page.py .dvc/tmp/plots_page.html
+	dvc plots diff --html-template .dvc/tmp/plots_page.html $(ARGS)
 
 prune: $(READY)  ## delete results that config.yaml no longer names: Snakemake leaves them, and DVC would keep them
 	@snakemake all --summary 2>/dev/null | cut -f1 | grep '^results/' > .snakemake/named

@@ -10,7 +10,7 @@ import pytest
 
 from helpers import stages
 from helpers.good_files import write_small_synset
-from obdistill.core import termination
+from obdistill.core import sources, termination
 from obdistill.core.termination import Terminated
 
 TRAIN = "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc --set batch_size=8 "
@@ -113,3 +113,36 @@ def test_a_second_ctrl_c_ends_at_once():
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def ask_and_hide(number):
+    """Stand for code in another language that makes an error of its own out of any exception."""
+    try:
+        os.kill(os.getpid(), number)
+    except BaseException:
+        raise ImportError("initialization failed") from None
+
+
+@pytest.mark.parametrize(("number", "ending"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_ends_it_even_where_other_code_makes_another_error_of_it(number, ending):
+    with pytest.raises(ending), termination.handled():
+        ask_and_hide(number)
+
+
+def test_an_error_without_a_signal_stays_as_it_is():
+    with pytest.raises(ImportError, match="initialization failed"), termination.handled():
+        raise ImportError("initialization failed")
+
+
+def test_a_signal_waits_while_the_sources_are_looked_through(monkeypatch):
+    done = []
+
+    def build_graph(*given, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        done.append("whole")
+
+    monkeypatch.setattr(sources.grimp, "build_graph", build_graph)
+    with pytest.raises(Terminated), termination.handled():
+        sources._graph.__wrapped__("obdistill")
+    assert done == ["whole"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

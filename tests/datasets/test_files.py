@@ -73,7 +73,7 @@ def test_a_user_without_home(home, monkeypatch):
     monkeypatch.setattr(Path, "expanduser", no_home)
     with pytest.raises(UserError, match=r"~/\.minari/datasets: the home folder is not known; write the whole path"):
         files.minari_root(None)
-    with pytest.raises(UserError, match=r"~/\.cache: the home folder is not known"):
+    with pytest.raises(UserError, match=r"~/\.cache: the home folder is not known; set OBD_CACHE to a folder"):
         files.default_cache()
     monkeypatch.setenv("OBD_CACHE", "/cache")
     assert files.default_cache() == Path("/cache")

@@ -27,7 +27,9 @@ def sha256(*paths: str | Path) -> str:
 
 
 def inputs(arguments: list[str], settings: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Hash the files that the command line and the settings of an import name."""
+    """Hash the files that the command line, a list that it names and the settings of an import name."""
+    lists = [value for name, value in itertools.pairwise(arguments) if name == "--from"]
+    arguments = [*arguments, *(line for path in lists for line in Path(path).read_text().splitlines())]
     named = [*arguments, settings.get("checkpoint"), (settings.get("statistics") or {}).get("file")]
     return {path: {"sha256": sha256(path)} for path in named if path and os.path.isfile(path)}
 

@@ -175,3 +175,42 @@ def test_a_task_has_one_environment_and_one_dataset(tmp_path, other, message):
     three = write_returns(tmp_path / "three.csv", 1, **whole, facts={"inputs": {"pairs": {"sha256": "a third"}}})
     with pytest.raises(UserError, match=r"three\.csv: dataset is a third, but this in .*one\.csv"):
         read([one, three])
+
+
+def gather_listed(folder, names, *arguments):
+    (folder / "names.txt").write_text("".join(f"{name}\n" for name in names))
+    options = ["--from", str(folder / "names.txt"), "--out", str(folder / "out/returns.npz")]
+    return CliRunner().invoke(command.gather, [*options, *map(str, arguments)])
+
+
+def test_more_files_than_fit_into_a_command_come_in_a_list(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr("obdistill.paper.gather.gather", lambda paths, out: given.extend(paths))
+    paths = [tmp_path / f"results/evaluations/task/av_pbc/default/size256/seed{seed}.csv" for seed in range(5000)]
+    assert sum(len(f"{path} ") for path in paths) > 131072  # bytes that one argument may have
+    assert gather_listed(tmp_path, paths[3:], *paths[:3]).exit_code == 0
+    assert given == paths
+
+
+def test_files_in_a_list_are_gathered_as_arguments_are(tmp_path):
+    paths = [write_returns(tmp_path / f"{seed}.csv", 1, seed=seed) for seed in range(3)]
+    assert gather_listed(tmp_path, paths[:2], paths[2]).exit_code == 0
+    assert (tmp_path / "out/returns.npz").read_bytes() == gather_into(tmp_path, paths).read_bytes()
+
+
+def test_a_list_is_refused_like_arguments(tmp_path):
+    path, other = write_returns(tmp_path / "a.csv", 1), tmp_path / "out/returns.txt"
+    other.parent.mkdir()
+    other.touch()
+    for names, arguments, line in (
+        ([tmp_path / "no.csv"], [], "no.csv: no such file"),
+        ([path], [path], "each run may be given once"),
+        ([], [], "no file of returns is given, neither as an argument nor in a file by --from"),
+        ([other], [], "would take the place of those of the input"),
+    ):
+        answer = gather_listed(tmp_path, names, *arguments)
+        assert answer.exit_code == 2
+        assert line in answer.output
+    answer = CliRunner().invoke(command.gather, ["--out", str(tmp_path / "out/x.npz"), "--from", str(tmp_path / "no")])
+    assert answer.exit_code == 2
+    assert "no' cannot be read (" in answer.output

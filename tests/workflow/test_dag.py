@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -368,3 +369,16 @@ def test_profiles_hold_options_that_snakemake_knows():
     for profile in ("default", "slurm"):
         options = yaml.safe_load((REPOSITORY / f"profiles/{profile}/config.yaml").read_text())
         assert [option for option in options if f"--{option}" not in known] == []
+
+
+def test_a_command_does_not_grow_with_the_grid_and_a_dry_run_leaves_its_list_alone(workflow):
+    lists = []
+    for seeds in ([0, 1, 2], list(range(40))):
+        workflow.write_config({**CONFIG, "seeds": seeds})
+        planned = workflow.planned()
+        command = next(line for line in planned.text.splitlines() if "obd gather" in line)
+        assert len(command) < 500
+        name = re.search(r"--from (\S+)", command)[1]
+        lists.append((workflow.folder / name).read_text().splitlines())
+        assert sum("/dbc/" in path for path in lists[-1]) == 2 * len(seeds)
+    assert len(set((workflow.folder / ".snakemake/inputs").iterdir())) >= 2

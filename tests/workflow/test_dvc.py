@@ -4,6 +4,7 @@ import http.client
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from helpers.browser import Browser
 from helpers.workflow_copy import REPOSITORY, WorkflowCopy
 from obdistill.core.sources import files as files_of
 from obdistill.experiment.config import Config
@@ -241,6 +243,25 @@ def test_pictures_are_compared_without_a_network(project):
     assert "http" not in page
     shown = {file.read_text() for file in (project.folder / "dvc_plots/static").iterdir()}
     assert shown == {"old", "new"}
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_learning_curves_are_compared_without_a_network(project, tmp_path):
+    curves = project.folder / "results/paper/learning_curves.csv"
+    for mean in (12.5, 34.5):
+        rows = [f"pendulum,dbc,default,8,standard,{step},{mean + step},1,2" for step in (0, 10, 20)]
+        curves.write_text("\n".join(["task,method,variant,size,protocol,step,mean,low,high", *rows]) + "\n")
+        project.run("dvc", "commit", "--force", "paper")
+        project.commit()
+    (line,) = [line for line in typed("Compare experiments") if line.startswith("make plots")]
+    project.run("make", "--old-file", ".venv/.installed", *shlex.split(line)[1:])
+    page = project.folder / "dvc_plots/index.html"
+    assert re.findall(r"""<(?:script|link|img)[^>]*?(?:src|href)=["']?(?:https?:)?//""", page.read_text()) == []
+    browser = Browser(tmp_path / "profile")
+    browser.open(page.as_uri())
+    browser.wait_for("document.querySelector('canvas, svg') !== null")
+    assert browser.problems == []
+    browser.close()
 
 
 @pytest.mark.parametrize(

@@ -168,3 +168,32 @@ def test_the_temporary_file_of_a_living_writer_stays(tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         atomic.write_atomically(path, lambda temporary: temporary.unlink())
     assert [file.name for file in tmp_path.iterdir()] == ["data.txt"]
+
+
+def test_the_folder_of_a_killed_process_goes_with_the_next_one_and_that_of_a_living_one_stays(tmp_path):
+    child = os.fork()
+    if child == 0:
+        with atomic.temporary_folder(tmp_path) as folder:
+            (folder / "half.hdf5").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.iterdir())) == 1
+    with atomic.temporary_folder(tmp_path) as living:
+        assert list(tmp_path.iterdir()) == [living]
+        with atomic.temporary_folder(tmp_path) as other:
+            assert set(tmp_path.iterdir()) == {living, other}
+        assert list(tmp_path.iterdir()) == [living]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_another_process_takes_for_a_leftover_is_made_anew(tmp_path, monkeypatch):
+    answers = [False, True]
+    real = atomic.try_lock
+
+    def lock(file, shared=False):
+        return False if answers and not answers.pop(0) else real(file, shared)
+
+    monkeypatch.setattr(atomic, "try_lock", lock)
+    with atomic.temporary_folder(tmp_path) as folder:
+        (folder / "file").touch()
+    assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,11 @@
 # The experiment that all rules are about, and what they share.
+import hashlib
 import json
 import os
 import sys
 from pathlib import Path
 
-from obdistill.core import lock, own_modules, provenance, sources
+from obdistill.core import atomic, lock, own_modules, provenance, sources
 from obdistill.core.errors import UserError
 from obdistill.core.methods import OBJECTIVES, SELECTIONS
 from obdistill.experiment import stale
@@ -50,6 +51,17 @@ def shown(jobs_by_rule):
     return [file for name, jobs in jobs_by_rule.items() for file in paths(getattr(rules, name).output[0], jobs)]
 
 
+def in_list(wildcards, input):
+    """Write the names of the returns to a file, and return its path: a shell's command may have 128 KB.
+
+    Its name is that of its content, so that a dry run of another configuration leaves it alone.
+    """
+    names = "".join(f"{name}\n" for name in input.returns)
+    path = Path(".snakemake/inputs", f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.txt")
+    atomic.write_text(path, names)
+    return path
+
+
 def growing(amount):
     """Ask for `amount` (MB, minutes) at the first attempt, twice as much at the second, and so on."""
     return lambda wildcards, attempt: amount * attempt
@@ -67,6 +79,11 @@ def filled(value, wildcards):
     if isinstance(value, str):
         return [value.format(**dict(wildcards.items()))]
     return [path for item in value for path in filled(item, wildcards)]
+
+
+def whatever_date(files):
+    """Return an input of files outside the results, whose content `made_by` compares: a date alone redoes nothing."""
+    return lambda wildcards: [ancient(path) for path in files(wildcards)]
 
 
 digests = {}  # of the sources with which this run began; its jobs compare theirs
@@ -104,7 +121,7 @@ def made_by(command, rule=None, also=lambda wildcards: []):
                     logger.warning(f"{outputs[0]}: {why}: it is made again, as is all of the rule {name} that differs")
                 told.add(name)
                 workflow.dag.forcefiles.update(outputs)
-        return [os.path.relpath(file) for file in sources.files(command, chosen)]
+        return [ancient(os.path.relpath(file)) for file in sources.files(command, chosen)]
 
     return code
 

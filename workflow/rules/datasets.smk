@@ -1,7 +1,7 @@
 # Datasets: collected here, downloaded, or already on disk; one artifact for each task.
 rule collect:
     input:
-        environment=experiment.collect_environment,
+        environment=whatever_date(experiment.collect_environment),
         code=made_by("collect"),
     output:
         metadata="results/collections/{collection}/collection.json",
@@ -30,8 +30,8 @@ rule collect:
 rule dataset:
     input:
         collection=lambda wildcards: paths(rules.collect.output.metadata, experiment.dataset_collections(wildcards)),
-        files=experiment.dataset_files,
-        environment=experiment.dataset_environment,
+        files=whatever_date(experiment.dataset_files),
+        environment=whatever_date(experiment.dataset_environment),
         code=made_by("dataset", also=experiment.dataset_downloads),
     output:
         dataset="results/datasets/{task}/dataset.npz",

@@ -2,7 +2,7 @@
 rule evaluate:
     input:
         pairs=rules.distill.output.synset,
-        environment=experiment.dataset_environment,
+        environment=whatever_date(experiment.dataset_environment),
         code=made_by("evaluate"),
     output:
         returns="results/evaluations/{task}/{method}/{variant}/size{size}/seed{seed}/{protocol}.csv",
@@ -29,7 +29,7 @@ rule evaluate:
 rule evaluate_whole_data:
     input:
         pairs=rules.dataset.output.dataset,
-        environment=experiment.dataset_environment,
+        environment=whatever_date(experiment.dataset_environment),
         code=made_by("evaluate", "evaluate_whole_data"),
     output:
         returns="results/evaluations/{task}/bc_whole/whole_data.csv",
@@ -56,7 +56,7 @@ rule evaluate_whole_data:
 rule evaluate_near_expert:
     input:
         near_expert=rules.near_expert.output.near_expert,
-        environment=experiment.dataset_environment,
+        environment=whatever_date(experiment.dataset_environment),
         code=made_by("evaluate-near-expert"),
     output:
         returns="results/evaluations/{task}/near_expert/near_expert.csv",
@@ -111,7 +111,7 @@ rule error_curve:
     input:
         dataset=rules.dataset.output.dataset,
         near_expert=rules.near_expert.output.near_expert,
-        environment=experiment.dataset_environment,
+        environment=whatever_date(experiment.dataset_environment),
         code=made_by("error-curve"),
     output:
         curve="results/evaluations/{task}/error_curve.csv",

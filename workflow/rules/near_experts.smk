@@ -2,7 +2,7 @@
 rule near_expert:
     input:
         dataset=rules.dataset.output.dataset,
-        files=experiment.near_expert_files,
+        files=whatever_date(experiment.near_expert_files),
         code=made_by("near-expert"),
     output:
         near_expert="results/near_experts/{task}/near_expert.safetensors",

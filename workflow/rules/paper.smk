@@ -16,10 +16,12 @@ rule gather:
     resources:
         mem_mb=growing(4000),
         runtime=growing(30 * MINUTE),
+    params:
+        returns=in_list,
     message:
         "All returns in one table"
     shell:
-        "obd gather --out {output.returns:q} --log {log:q} --threads {threads} {input.returns:q}"
+        "obd gather --from {params.returns:q} --out {output.returns:q} --log {log:q} --threads {threads}"
 
 
 rule table:

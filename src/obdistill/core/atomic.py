@@ -4,6 +4,7 @@ import contextlib
 import glob
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 
 from obdistill.core.errors import UserError
 from obdistill.core.lock import try_lock
+
+UNFINISHED = ".new."  # what names of temporary folders begin with
 
 
 @contextlib.contextmanager
@@ -57,6 +60,41 @@ def _remove_leftovers(path: Path) -> None:
         with contextlib.suppress(OSError), leftover.open() as file:
             if try_lock(file):
                 leftover.unlink()
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """Give a new folder in `parent` for what is not whole yet; at the end it is deleted with what is left in it.
+
+    Folders that killed processes have left there go too.
+    """
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent)))
+            with contextlib.suppress(FileNotFoundError):
+                locked = try_lock(stack.enter_context(_opened(folder)))
+                if locked:
+                    _remove_unfinished(parent)
+                if locked is not False and folder.exists():  # else another process has taken it for a leftover
+                    break
+        yield folder
+
+
+def _remove_unfinished(parent: Path) -> None:
+    """Delete the folders of processes that were killed."""
+    for leftover in parent.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError), _opened(leftover) as file:
+            if try_lock(file):
+                shutil.rmtree(leftover)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

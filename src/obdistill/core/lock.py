@@ -25,13 +25,13 @@ _held: list[IO[str]] = []  # open until the process ends
 log = logging.getLogger(__name__)
 
 
-def try_lock(file: IO[Any], shared: bool = False) -> bool | None:
+def try_lock(file: IO[Any] | int, shared: bool = False) -> bool | None:
     """Lock an open file without waiting; closing the file releases it.
 
     Parameters
     ----------
-    file : file object
-        Open file.
+    file : file object or int
+        Open file, or the descriptor of an open folder.
     shared : bool
         Whether others may hold the lock too, if all of them share it.
 

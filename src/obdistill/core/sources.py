@@ -15,6 +15,8 @@ from typing import Any
 
 import grimp
 
+from obdistill.core.termination import postponed
+
 # what stages import but no result depends on, and why an edit need not rerun anything
 MACHINERY = {
     "obdistill": "public names, looked up when they are used",
@@ -174,7 +176,8 @@ def folder(package: str = "obdistill") -> Path:
 
 @functools.cache
 def _graph(package: str) -> grimp.ImportGraph:
-    return grimp.build_graph(package, exclude_type_checking_imports=True, cache_dir=None)
+    with postponed():
+        return grimp.build_graph(package, exclude_type_checking_imports=True, cache_dir=None)
 
 
 @functools.cache

@@ -31,14 +31,36 @@ def end(number: int, where: str = "") -> None:
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """End with `Terminated` at a signal, so that locks and temporary files go and workers end too."""
-    with _answered(ASKED, lambda number, frame: end(number)):
+    """End with `Terminated` (Ctrl-C: `KeyboardInterrupt`), so that locks and temporary files go and workers end too.
+
+    It ends so even where code in another language has made an error of its own out of that exception.
+    """
+    asked: list[int] = []
+
+    def answer(number: int, frame: object) -> None:
+        asked.append(number)
+        end(number)
+
+    with _answered([*ASKED, signal.SIGINT], answer):
         try:
             yield
-        except (Terminated, KeyboardInterrupt):
+        except BaseException as error:
+            if not asked and not isinstance(error, Terminated | KeyboardInterrupt):
+                raise
             for worker in multiprocessing.active_children():
                 worker.terminate()
-            raise
+            if isinstance(error, Terminated | KeyboardInterrupt):
+                raise
+            end(asked[0])
+
+
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Have signals wait for the end of code that cannot be interrupted: Rust panics at an exception of Python."""
+    with deferred() as asked:
+        yield
+    for number in asked[:1]:
+        signal.raise_signal(number)
 
 
 @contextlib.contextmanager

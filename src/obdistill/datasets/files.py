@@ -36,7 +36,10 @@ def default_cache() -> Path:
     """Return the folder of downloads: ``$OBD_CACHE``, else ``obd`` in the user's cache folder."""
     if own := os.environ.get("OBD_CACHE"):
         return expand(own)
-    return expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "obd"
+    try:
+        return expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "obd"
+    except UserError:
+        raise UserError("~/.cache: the home folder is not known; set OBD_CACHE to a folder for downloads") from None
 
 
 def refuse_pointer(path: Path) -> None:

@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from obdistill.core import artifacts
+from obdistill.core import artifacts, atomic
 from obdistill.core.errors import UserError
 from obdistill.datasets import arrow, checks, files, hdf5, remembered
 from obdistill.datasets.checks import Unpacking, Warn
@@ -118,14 +117,14 @@ def new_dataset(root: Path, name: str) -> Iterator[Path]:
     """
     root = root.resolve()  # Minari joins a relative root to itself
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new.", dir=root) as temporary:
-        with _variable(ROOT_VARIABLE, temporary):
-            yield Path(temporary, name)
+    with atomic.temporary_folder(root) as temporary:
+        with _variable(ROOT_VARIABLE, str(temporary)):
+            yield temporary / name
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            target.rename(Path(temporary, "replaced"))
-        Path(temporary, name).rename(target)
+            target.rename(temporary / "replaced")
+        (temporary / name).rename(target)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from obdistill.core.command import FILE, out_option, stage
+from obdistill.core.errors import UserError
 from obdistill.paper.selection import FIGURE_SELECTIONS, TABLE_SELECTIONS
 from obdistill.paper.settings import FigureSettings, TableSettings
 
@@ -16,14 +17,26 @@ figure_option = click.option(
 )
 
 
+def _names_in(context: click.Context, parameter: click.Parameter, file: Path | None) -> tuple[Path, ...]:
+    """Read the names of files that a file lists, one per line."""
+    try:
+        names = [] if file is None else file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{str(file)!r} cannot be read ({error})") from None
+    return tuple(FILE.convert(name, parameter, context) for name in names if name)
+
+
 @stage("gather", computes=False)
 @out_option(".npz", "Table of all returns to write (.npz).")
-@click.argument("returns", type=FILE, nargs=-1, required=True)
-def gather(returns: tuple[Path, ...], out: Path) -> None:
+@click.option("--from", "listed", type=FILE, callback=_names_in, help="File that names further RETURNS, one per line.")
+@click.argument("returns", type=FILE, nargs=-1)
+def gather(returns: tuple[Path, ...], listed: tuple[Path, ...], out: Path) -> None:
     """Check that files of RETURNS belong together, and bring them into one table."""
     from obdistill.paper.gather import gather
 
-    gather(returns, out)
+    if not returns and not listed:
+        raise UserError("no file of returns is given, neither as an argument nor in a file by --from")
+    gather((*returns, *listed), out)
 
 
 @stage("table", TableSettings, computes=False)

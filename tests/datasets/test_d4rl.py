@@ -209,6 +209,10 @@ def test_episodes_that_end_unmarked_in_a_file_without_timeouts(tmp_path):
     assert warned(path) == [
         "after 2 of 140 rows, first 39, the state jumps, and the file has no timeouts: an episode may end there"
     ]
+    unset = write_file(tmp_path / "data.hdf5", ends, observations=smooth(lengths))
+    assert warned(unset) == [
+        "after 2 of 140 rows, first 39, the state jumps, and no timeout is set: an episode may end there"
+    ]
     marked = ["." * 39 + "L", "." * 29 + "T", "." * 49 + "L", "." * 20]
     path = write_file(tmp_path / "data.hdf5", marked, observations=smooth(lengths))
     assert not any("jumps" in warning for warning in warned(path))

@@ -151,6 +151,20 @@ def test_a_minari_dataset_that_was_recorded_again_is_noticed(tmp_path, root, dow
     assert workflow.planned("datasets").counts == {}
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+def test_new_dates_alone_redo_nothing_and_new_contents_do(workflow, remembered):
+    """As in a clone, where sources and data are newer than results that were copied there."""
+    if not remembered:
+        forget(workflow)
+    for folder in ("src", "workflow", "data"):
+        for file in (workflow.folder / folder).rglob("*.*"):
+            os.utime(file)
+    assert workflow.planned().counts == {}
+    (workflow.folder / "data/checkpoint.npz").write_text("other weights")
+    workflow.edit("src/obdistill/near_experts/td3_bc.py")
+    assert workflow.planned("near_experts").counts == {"near_expert": 2}
+
+
 def test_a_large_file_that_is_only_touched_redoes_nothing(tmp_path):
     workflow = WorkflowCopy.make(tmp_path / "copy", CONFIG)
     write_inputs(workflow)

@@ -206,9 +206,9 @@ def warn_of_ends(
         leads_on = np.isclose(observations[1:], following[:-1], rtol=1e-4, atol=1e-4).all(1)
         unmarked = np.flatnonzero(~leads_on & ~ends[:-1])
         text = "the next row is not where next_observations says the step led"
-    elif not known:
+    elif not (known and timeout.any()):  # flags that are never set tell no more than none
         unmarked = jumps(observations, ends)
-        text = "the state jumps, and the file has no timeouts"
+        text = f"the state jumps, and {'no timeout is set' if known else 'the file has no timeouts'}"
     if len(unmarked):
         warn(f"after {len(unmarked)} of {len(ends)} rows, first {unmarked[0]}, {text}: an episode may end there")
     starts = np.append(np.flatnonzero(np.append(True, ends[:-1])), len(ends))

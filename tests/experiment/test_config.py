@@ -19,7 +19,7 @@ from obdistill.experiment.command import check
 from obdistill.experiment.config import Config
 from obdistill.experiment.jobs import Experiment
 from obdistill.experiment.settings import ExperimentSettings
-from obdistill.synsets.settings import DistillSettings
+from obdistill.synsets.settings import PROTOCOL, DistillSettings
 
 REPOSITORY = Path(__file__).parents[2]
 OWN = ["paper", "recipe", "fast", "rebrac", "published", "robots"]  # in config/
@@ -148,6 +148,7 @@ def test_a_missing_file(before, capsys):
         ("config/paper.yaml config/fast.yaml config/rebrac.yaml", 1131),
         ("config/published.yaml", 492),
         ("config/robots.yaml", 311),
+        ("config/av_pbc.yaml", 170),
     ],
 )
 def test_the_projects_own_configurations(name, jobs, monkeypatch):
@@ -155,6 +156,15 @@ def test_the_projects_own_configurations(name, jobs, monkeypatch):
     result = CliRunner().invoke(check, name.split())
     assert result.exit_code == 0
     assert result.output.startswith(f"OK: {name.replace(' ', ', ')}: {jobs} jobs: dataset ")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config/robots.yaml", "config/av_pbc.yaml"])
+def test_the_project_protocol_is_one(name):
+    config = Experiment.load([REPOSITORY / name]).config
+    settings = config.distill_settings("halfcheetah_medium", "av_pbc")
+    assert (settings.inner, settings.outer) == (PROTOCOL.inner, PROTOCOL.outer)
+    bc = config.evaluate_settings("halfcheetah_medium", "av_pbc").bc.model_dump()
+    assert {key: bc[key] for key in PROTOCOL.inner.model_dump()} == PROTOCOL.inner.model_dump()
 
 
 @pytest.mark.parametrize("name", ["config.yaml", *(f"config/{name}.yaml" for name in OWN)])

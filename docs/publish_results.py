@@ -1,7 +1,7 @@
 """Copy tables and figures of finished runs to docs/results, and put numbers of files into the pages about them.
 
-``make readme`` after the default run; ``python docs/publish_results.py recipe`` after config/recipe.yaml, and with
-``steps`` after a change of docs/results/recipe/standin.csv.
+``make readme`` after the default run; ``python docs/publish_results.py recipe`` after config/recipe.yaml, ``av_pbc`` after
+config/av_pbc.yaml, and with ``steps`` after a change of docs/results/recipe/standin.csv.
 """
 
 import json
@@ -25,6 +25,7 @@ FIGURES = ["figure_1", "figure_2", "policy_spread", "synset_size", "performance_
 RUNS = {
     "default": (TABLES, FIGURES, ".", "README.md"),
     "recipe": (["table_1"], ["recipes"], "recipe", "docs/recipe.md"),
+    "av_pbc": (["table_1", "variance"], ["policy_spread"], "av_pbc", "docs/protocol.md"),
 }
 STEPS = 500  # outer steps that the README shows beside the last
 

@@ -23,7 +23,14 @@ def publish():
     return module
 
 
-@pytest.mark.parametrize(("page", "folder"), [("README.md", "docs/results"), ("docs/recipe.md", "docs/results/recipe")])
+@pytest.mark.parametrize(
+    ("page", "folder"),
+    [
+        ("README.md", "docs/results"),
+        ("docs/recipe.md", "docs/results/recipe"),
+        ("docs/protocol.md", "docs/results/av_pbc"),
+    ],
+)
 def test_the_table_of_a_page_is_the_published_one(publish, page, folder):
     shown = publish.block((ROOT / page).read_text(), "results")
     assert shown == (ROOT / folder / "table_1.md").read_text()

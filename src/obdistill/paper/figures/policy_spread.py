@@ -34,7 +34,7 @@ def policy_spread(table: pd.DataFrame, settings: FigureSettings) -> Figure:
             axes.errorbar(
                 place + 0.3, whole["mean"], errors, fmt="D", color="black", markersize=3, linewidth=1, capsize=2
             )
-        axes.set_xticks(range(len(rows)), [names.row_label(row) for row in rows])
+        axes.set_xticks(range(len(rows)), [names.row_label(row).replace(" (", "\n(") for row in rows])
         axes.tick_params("x", length=0)
         if len(panels) > 1:
             for text in axes.get_xticklabels():

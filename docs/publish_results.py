@@ -1,7 +1,7 @@
 """Copy tables and figures of finished runs to docs/results, and put numbers of files into the pages about them.
 
-``make readme`` after the default run; ``python docs/publish_results.py recipe`` after config/recipe.yaml, with ``av_pbc``
-after config/av_pbc.yaml, and with ``steps`` after a change of docs/results/recipe/standin.csv.
+``make readme`` after the default run; ``python docs/publish_results.py recipe`` after config/recipe.yaml, with
+``av_pbc`` after config/av_pbc.yaml, and with ``steps`` after a change of docs/results/recipe/standin.csv.
 """
 
 import json

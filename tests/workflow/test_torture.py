@@ -37,8 +37,14 @@ def test_a_run_goes_on_where_it_was_stopped_and_fails_on_what_is_wrong(tmp_path)
     assert out.read_text() == before
 
 
-@pytest.mark.torture
-@pytest.mark.parametrize("attack", ["kills", "workflow", "stale"])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param("kills", marks=pytest.mark.slow),
+        pytest.param("stale", marks=pytest.mark.slow),
+        pytest.param("workflow", marks=pytest.mark.torture),
+    ],
+)
 def test_a_few_attempts_of_each_kind_on_whole_runs(attack, tmp_path):
     answer, rows = torture(tmp_path / "counts.csv", "--only", attack)
     assert answer.returncode == 0, answer.stdout + answer.stderr

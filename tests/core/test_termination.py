@@ -1,5 +1,6 @@
 """Signals: a stage ends with one line and the status that shells have for it, leaves nothing, and goes on later."""
 
+import multiprocessing
 import os
 import re
 import signal
@@ -16,6 +17,12 @@ from obdistill.core.termination import Terminated
 TRAIN = "near-expert --dataset dataset.npz --out new/near_expert.safetensors --set algorithm=td3_bc --set batch_size=8 "
 TRAIN += "--set actor_hidden_widths=[8] --set critic_hidden_widths=[8] --threads 1 --set steps=1000000"
 EVALUATE = "evaluate --pairs synset.npz --out new/standard.csv --set bc.steps=1 --set policies=100 --set episodes=1000"
+
+
+@pytest.fixture(autouse=True)
+def children_of_other_tests_live_on(monkeypatch):
+    """What ends in this process would take workers along that other tests keep."""
+    monkeypatch.setattr(multiprocessing, "active_children", list)
 
 
 @pytest.fixture(scope="module")

@@ -71,8 +71,7 @@ class Synset:
 def write_synset(path: str | Path, synset: Synset, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``<path>.npz`` and its sidecar; `metadata` holds settings, inputs and what else is to be kept."""
     arrays = {"steps": synset.steps, "observations": synset.observations, "actions": synset.actions}
-    facts: dict[str, Any] = {"method": synset.method, "variant": synset.variant, "seed": synset.seed}
-    facts["size"] = synset.size
+    facts: dict[str, Any] = {name: getattr(synset, name) for name in ("method", "variant", "seed", "size")}
     if synset.inner is not None:
         facts["settings"] = {"inner": dict(synset.inner)}
     if synset.seconds_per_step is not None:

@@ -29,6 +29,7 @@ ARCHITECTURES = {
     "mlp_2": Architecture((256,)),
     "mlp_2_512": Architecture((512,)),
     "mlp_2_1024": Architecture((1024,)),
+    "mlp_2_16384": Architecture((16384,)),  # for random features
     "mlp_3": Architecture((256, 256)),
     "mlp_4": Architecture((256, 256, 256)),
     "mlp_5": Architecture((256, 256, 256, 256)),

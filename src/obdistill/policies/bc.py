@@ -8,6 +8,7 @@ from torch import Tensor
 from obdistill.core import logs
 from obdistill.core.errors import UserError
 from obdistill.core.seeding import torch_generator
+from obdistill.policies import random_features
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.network import Network, Parameters, orthogonal_policies
 from obdistill.policies.optimizers import make_optimizer
@@ -70,6 +71,11 @@ def train_in_stages(
     architecture = ARCHITECTURES[settings.architecture]
     dims = states.shape[1], actions.shape[1]
     generator = torch_generator(seed, "initialisation")
+    if isinstance(settings, BcSettings) and settings.optimizer == "ridge":
+        (width,) = architecture.hidden_widths
+        layers = random_features.fresh_layers(dims[0], width, policies, generator)
+        yield random_features.fit(states, actions, settings.ridge, layers)
+        return
     initial = orthogonal_policies(architecture, *dims, policies, generator, settings.output_start == "zero")
     if settings.optimizer == "sgd" and settings.batch_size is None:  # what the inner loop of a distillation runs
         stages = _train_by_unroll(initial, states, actions, settings, steps)
@@ -102,6 +108,7 @@ def _train_by_optimizer(
     generator: torch.Generator,
 ) -> Iterator[Parameters]:
     """Train with any optimizer and with minibatches; an element-wise optimizer keeps stacked policies apart."""
+    assert settings.optimizer != "ridge"
     leaves = parameters.tensors()
     optimizer = make_optimizer(
         settings.optimizer,

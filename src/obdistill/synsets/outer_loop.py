@@ -1,6 +1,7 @@
 """The outer loop: descent on the pairs of a synset, through the training of fresh policies on them."""
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from obdistill.policies.optimizers import cosine, make_optimizer, scale_learning
 from obdistill.policies.precision import products, resolve
 from obdistill.policies.unroll import Unroll
 from obdistill.synsets.objectives import RegressionTargets
+from obdistill.synsets.ridge_gradient import Gradient, RidgeGradient
 from obdistill.synsets.settings import DistillSettings
 
 METRICS = ["step", "loss", "gradient_norm", "learning_rate"]
@@ -73,6 +75,7 @@ class MetaGradient:
     ) -> None:
         inner, outer = settings.inner, settings.outer
         self.architecture, self.runs = ARCHITECTURES[inner.architecture], outer.initializations
+        self.zero_output, self.device = inner.output_start == "zero", torch.device(device)
         self.precision = resolve(settings.precision, str(device))
         adam = inner.optimizer == "adam"
         on_pairs, self.network = (
@@ -86,6 +89,19 @@ class MetaGradient:
         )
         self._work = self.network.units(), self.network.units()
         self._cotangent = self.network.parameters(self.runs)
+
+    def fresh(self, dims: tuple[int, int], generator: torch.Generator) -> Gradient:
+        """Draw R fresh policies; returns the gradient through their training."""
+        initial = orthogonal_policies(self.architecture, *dims, self.runs, generator, self.zero_output)
+        return functools.partial(self, initial.to(self.device))
+
+    def to_leaf(self, actions: Tensor) -> Tensor:
+        """Return what the outer loop varies: the actions as they are, which may leave [-1, 1]."""
+        return actions
+
+    def from_leaf(self, actions: Tensor) -> Tensor:
+        """Return normalized actions."""
+        return actions
 
     def __call__(
         self, initial: Parameters, states: Tensor, actions: Tensor, batch: tuple[Tensor, Tensor, Tensor]
@@ -131,7 +147,16 @@ class OuterLoop:
     ) -> None:
         self.settings, self.problem, self.seed = settings, problem, seed
         self.device = problem.states.device
-        self.states, self.actions = (tensor.to(self.device).clone() for tensor in pairs)
+        dims = pairs[0].shape[1], pairs[1].shape[1]
+        self.gradient: MetaGradient | RidgeGradient = (
+            RidgeGradient(settings, device=self.device)
+            if settings.inner.optimizer == "ridge"
+            else MetaGradient(settings, len(pairs[0]), dims, device=self.device)
+        )
+        self.states, self.actions = (
+            pairs[0].to(self.device).clone(),
+            self.gradient.to_leaf(pairs[1].to(self.device)).clone(),
+        )
         self.mean_states, self.mean_actions = self.states.clone(), self.actions.clone()
         outer, leaves = settings.outer, [self.states, self.actions]
         self.optimizer = make_optimizer(
@@ -142,8 +167,6 @@ class OuterLoop:
             betas=(outer.momentum, outer.second_momentum),
             weight_decay=outer.weight_decay,
         )
-        dims = self.states.shape[1], self.actions.shape[1]
-        self.gradient = MetaGradient(settings, len(self.states), dims, device=self.device)
         self.step = 0
         self.metrics = torch.zeros(settings.steps, len(METRICS), dtype=torch.float64, device=self.device)
         snapshots = len(snapshot_steps(settings))
@@ -155,10 +178,9 @@ class OuterLoop:
         outer = self.settings.outer
         generator = torch_generator(self.seed, "outer", self.step)
         dims = self.states.shape[1], self.actions.shape[1]
-        zero = self.settings.inner.output_start == "zero"
-        initial = orthogonal_policies(self.gradient.architecture, *dims, outer.initializations, generator, zero)
+        through = self.gradient.fresh(dims, generator)
         batch = self.problem.batch(outer.batch_size, generator)
-        loss, *gradients = self.gradient(initial.to(self.device), self.states, self.actions, batch)
+        loss, *gradients = through(self.states, self.actions, batch)
         self.states.grad, self.actions.grad = gradients
         norm = torch.nn.utils.clip_grad_norm_([self.states, self.actions], outer.clip or math.inf)
         self._clip_adaptively(norm)
@@ -171,7 +193,7 @@ class OuterLoop:
         if self.step in (kept := snapshot_steps(self.settings)):
             index = kept.index(self.step)
             self.snapshot_states[index] = self.mean_states.cpu()
-            self.snapshot_actions[index] = self.mean_actions.cpu()
+            self.snapshot_actions[index] = self.gradient.from_leaf(self.mean_actions).cpu()
 
     def _schedule(self) -> float:
         """Return the factor of the learning rate at the next step."""

@@ -87,11 +87,12 @@ class RidgeGradient:
     def predict(self, states: Tensor, sums: Tensor, units: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         """Return the action of an infinitely wide policy, and the variance of its sum over those of H units."""
         limited = sums.clamp(-LARGEST_SUM, LARGEST_SUM)
-        factor = torch.linalg.cholesky(with_ridge(wide_kernel(states, states), self.ridge))
-        across = wide_kernel(at, states)  # (B, N)
-        alpha = torch.cholesky_solve(limited, factor)  # (N, A)
         of_pairs, of_states = features(states, units), features(at, units)  # (N, M), (B, M)
-        unexplained = of_states - torch.cholesky_solve(across.T, factor).T @ of_pairs
-        found = of_pairs.T @ alpha  # (M, A)
-        variance = unexplained.square() @ found.square() / (units.shape[1] * self.width)
-        return (across @ alpha).tanh(), variance
+        factor = torch.linalg.cholesky(with_ridge(wide_kernel(states, states), self.ridge))
+        solved = torch.cholesky_solve(torch.cat([of_pairs, limited], 1), factor)  # (N, M + A)
+        explained, found = (wide_kernel(at, states) @ solved).split(
+            [units.shape[1], sums.shape[1]], 1
+        )  # (B, M), (B, A)
+        alpha = solved[:, units.shape[1] :]  # (N, A)
+        products = (of_states - explained).square() @ (of_pairs.T @ alpha).square()  # (B, A)
+        return found.tanh(), products / (units.shape[1] * self.width)

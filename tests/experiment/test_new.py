@@ -62,7 +62,7 @@ def test_a_configuration_that_checks_out(tmp_path, monkeypatch):
     assert config["distill"]["weighting"] == {"form": "shifted"}
     # the project protocol, for the distillation and for the policies that are evaluated
     assert DistillSettings(**config["distill"]).inner == PROTOCOL.inner
-    assert DistillSettings(**config["distill"]).outer == PROTOCOL.outer.model_copy(update={"batch_size": 2560})
+    assert DistillSettings(**config["distill"]).outer == PROTOCOL.outer
     assert config["evaluate"]["bc"] == config["distill"]["inner"]
     assert "first" not in answer.output
     again = run("my_data-v0.npz", "--env-id", "Pendulum-v1", "--out", "my/config.yaml", "--episodes", "4", "--force")

@@ -63,7 +63,7 @@ def measure(dataset_path: Path, synset_path: Path, settings: CostSettings, out: 
                 "task": pairs.task.name,
                 "data": name,
                 "size": len(states),
-                "steps": training.steps,
+                "steps": 0 if training.optimizer == "ridge" else training.steps,
                 "batch_size": min(training.batch_size or len(states), len(states)),
                 "seconds": statistics.median(times[name]),
                 "megabytes": sum(np.asarray(array, np.float32).nbytes for array in raw) / 1e6,

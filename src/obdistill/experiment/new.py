@@ -33,13 +33,12 @@ class Scale(NamedTuple):
     near_expert_steps: int
     size: int
     steps: int
-    batch_size: int
 
 
 SCALES = (
-    Scale(20_000, 3_000, 64, 60, 2560),
-    Scale(200_000, 20_000, 256, 300, 10240),
-    Scale(float("inf"), 200_000, 256, 300, 10240),
+    Scale(20_000, 3_000, 64, 400),
+    Scale(200_000, 20_000, 256, 1_000),
+    Scale(float("inf"), 200_000, 256, 1_000),
 )
 
 

@@ -56,7 +56,7 @@ distill:
   steps: {steps}
   snapshot_every: {snapshot_every}
   # the project protocol (docs/protocol.md): how policies are trained on pairs, here and in evaluate; the paper's, the
-  # default of each key, needs far more outer steps
+  # default of each key, needs far more time
   inner: &protocol
 {inner}
   outer: {{{outer}}}
@@ -73,9 +73,9 @@ report: {{tables: [table_1], figures: []}}
 """
 
 
-def _keys(settings: Settings, **more: Any) -> list[str]:
-    """Return ``key: value`` in YAML, for keys that differ from the defaults and for `more`."""
-    keys = {**settings.model_dump(exclude_defaults=True), **more}
+def _keys(settings: Settings) -> list[str]:
+    """Return ``key: value`` in YAML, for keys that differ from the defaults."""
+    keys = settings.model_dump(exclude_defaults=True)
     return [f"{key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in keys.items()]
 
 
@@ -97,8 +97,8 @@ def text(proposal: Proposal, out: Path) -> str:
         size=scale.size,
         steps=scale.steps,
         snapshot_every=scale.steps // 4,
-        inner="\n".join(f"    {line}" for line in _keys(PROTOCOL.inner, steps=PROTOCOL.inner.steps)),
-        outer=", ".join(_keys(PROTOCOL.outer, batch_size=scale.batch_size)),
+        inner="\n".join(f"    {line}" for line in _keys(PROTOCOL.inner)),
+        outer=", ".join(_keys(PROTOCOL.outer)),
     )
 
 

@@ -129,9 +129,7 @@ class DistillSettings(Settings):
 
 
 PROTOCOL = DistillSettings(
-    inner=InnerSettings(
-        architecture="mlp_2_512", optimizer="adam", learning_rate=0.01, epsilon=1e-3, steps=100, output_start="zero"
-    ),
-    outer=OuterSettings(learning_rate=0.1, schedule="cosine", warmup_steps=20),
+    inner=InnerSettings(architecture="mlp_2_16384", optimizer="ridge"),
+    outer=OuterSettings(learning_rate=0.1, schedule="cosine", warmup_steps=20, batch_size=1536),
 )
 """The project protocol (docs/protocol.md), one for all tasks and methods."""

@@ -1,7 +1,7 @@
 /** The page: trains one policy on distilled pairs and one on random pairs, and lets both act side by side. */
 
 import { drawLoss, drawRobot } from './draw.js';
-import { Training, freshLayers, randomNumbers } from './policy.js';
+import { freshLayers, makeTraining, randomNumbers } from './policy.js';
 import { Robot } from './robot.js';
 
 const KINDS = { distilled: 'distilled pairs', random: 'random pairs' };
@@ -38,7 +38,7 @@ class Panel {
 
   /** Draw both canvases, as wide as they are now. */
   draw() {
-    drawLoss(element('.loss', this.section), this.losses, this.synset.bc.steps, this.color);
+    drawLoss(element('.loss', this.section), this.losses, this.training?.mostSteps, this.color);
     drawRobot(element('.robot', this.section), this.robot);
   }
 
@@ -50,11 +50,16 @@ class Panel {
   async train(seed, stillWanted) {
     const { bc, observations, actions } = this.synset;
     const layers = freshLayers(bc, observations[0].length, actions[0].length, randomNumbers(seed));
-    this.training = new Training(this.synset, layers);
+    this.training = makeTraining(this.synset, layers);
     this.losses = [];
+    for (const share of this.training.prepare()) {
+      if (!stillWanted()) return;
+      this.say('.training', `Preparing: ${number(100 * share)} %`);
+      await nextFrame();
+    }
     while (!this.training.done && stillWanted()) {
       this.losses.push(this.training.step());
-      this.say('.training', `Step ${this.training.steps} of ${bc.steps}, loss ${this.losses.at(-1).toPrecision(3)}`);
+      this.say('.training', `${this.training.progress}, loss ${this.losses.at(-1).toPrecision(3)}`);
       this.draw();
       await nextFrame();
     }
@@ -109,6 +114,11 @@ function show(text) {
   element('#status').textContent = text;
 }
 
+function settingsText({ optimizer, ridge, learning_rate: rate, steps }) {
+  if (optimizer !== 'ridge') return `${optimizer}, learning rate ${rate}, ${steps} steps`;
+  return `a hidden layer that stays as drawn, and a last one by ridge regression, penalty ${ridge}`;
+}
+
 /** Load a synset of the list; until then, nothing can be clicked. */
 async function choose(entry) {
   run = null;
@@ -133,8 +143,7 @@ async function load(entry) {
   const { bc, observations, task } = panels[0].synset;
   element('#size').textContent = observations.length;
   element('#origin').textContent = `the dataset ${task}`;
-  element('#training-settings').textContent =
-    `Training: ${bc.architecture}, ${bc.optimizer}, learning rate ${bc.learning_rate}, ${bc.steps} steps on all pairs.`;
+  element('#training-settings').textContent = `Training on all pairs: ${bc.architecture}, ${settingsText(bc)}.`;
   if (entry.returns) {
     const range = ({ mean, low, high }) => `${number(mean)} (${number(low)} to ${number(high)})`;
     const cells = panels.map(({ library }) => range(library));

@@ -1,5 +1,5 @@
 /**
- * Behavior cloning as the library computes it (src/obdistill/policies): the same networks, losses and optimizers.
+ * Behavior cloning as the library computes it (src/obdistill/policies): the same networks, losses and trainings.
  *
  * The library computes in single precision, this page in double. Matrices are flat arrays, row by row.
  */
@@ -9,6 +9,7 @@ const HIDDEN_WIDTHS = {
   mlp_2: [256],
   mlp_2_512: [512],
   mlp_2_1024: [1024],
+  mlp_2_16384: [16384],
   mlp_3: [256, 256],
   mlp_4: [256, 256, 256],
   mlp_5: [256, 256, 256, 256],
@@ -16,6 +17,12 @@ const HIDDEN_WIDTHS = {
 };
 const GAIN = Math.SQRT2; // of the orthogonal initialization
 const BETAS = [0.9, 0.999]; // of Adam
+// of ridge, the first two as in src/obdistill/policies/random_features.py
+const LARGEST_SUM = 5; // actions at the bounds count as tanh(5), of a finite sum
+const BIAS_INPUT = 3; // the constant that biases multiply
+const SLICE = 512; // units of which features are multiplied at once
+const MOST_STEPS = 60;
+const TOLERANCE = 1e-7; // of the residual, as a share of the targets
 
 /** A generator of uniform numbers in [0, 1) from a seed: xorshift, after some rounds that spread small seeds. */
 export function randomNumbers(seed) {
@@ -35,12 +42,17 @@ export function normalNumber(random) {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
+/** An array of as many numbers, of a function of their place. */
+function filled(length, value) {
+  return new Float64Array(length).map((_, k) => value(k));
+}
+
 /** A matrix (rows, columns) with orthonormal rows or columns, whichever are fewer, times the gain. */
 function orthogonal(rows, columns, random) {
   const count = Math.min(rows, columns), length = Math.max(rows, columns);
   const vectors = [];
   while (vectors.length < count) { // Gram-Schmidt of normal vectors: uniform over all orthogonal matrices
-    const vector = Float64Array.from({ length }, () => normalNumber(random));
+    const vector = filled(length, () => normalNumber(random));
     for (const other of vectors) {
       const product = vector.reduce((sum, value, i) => sum + value * other[i], 0);
       for (let i = 0; i < length; i++) vector[i] -= product * other[i];
@@ -49,16 +61,30 @@ function orthogonal(rows, columns, random) {
     vectors.push(vector.map((value) => value / norm));
   }
   const at = rows <= columns ? (i, j) => vectors[i][j] : (i, j) => vectors[j][i];
-  return Float64Array.from({ length: rows * columns }, (_, k) => GAIN * at(Math.floor(k / columns), k % columns));
+  return filled(rows * columns, (k) => GAIN * at(Math.floor(k / columns), k % columns));
 }
 
-/** The layers of a fresh policy: orthogonal weights and zero biases, the last weights zero if the settings say so. */
+/** A layer of units with uniform directions, orthogonal in blocks, biases being a further coordinate. */
+function randomUnits(inputs, outputs, random) {
+  const side = inputs + 1;
+  const blocks = Array.from({ length: Math.ceil(outputs / side) }, () => orthogonal(side, side, random));
+  const at = (i, unit) => blocks[Math.floor(unit / side)][unit % side * side + i];
+  const weight = filled(inputs * outputs, (k) => at(Math.floor(k / outputs), k % outputs));
+  return { inputs, outputs, weight, bias: filled(outputs, (unit) => BIAS_INPUT * at(inputs, unit)) };
+}
+
+/**
+ * The layers of a fresh policy: orthogonal weights and zero biases, the last weights zero if the settings say so; for
+ * ridge, random units and a last layer of zeros.
+ */
 export function freshLayers(bc, stateSize, actionSize, random) {
   if (!HIDDEN_WIDTHS[bc.architecture]) throw new Error(`The page has no architecture ${bc.architecture}.`);
   const widths = [stateSize, ...HIDDEN_WIDTHS[bc.architecture], actionSize];
+  const ridge = bc.optimizer === 'ridge';
   return widths.slice(1).map((outputs, i) => {
-    const inputs = widths[i];
-    const zero = bc.output_start === 'zero' && i === widths.length - 2;
+    const inputs = widths[i], last = i === widths.length - 2;
+    if (ridge && !last) return randomUnits(inputs, outputs, random);
+    const zero = last && (ridge || bc.output_start === 'zero');
     const weight = zero ? new Float64Array(inputs * outputs) : orthogonal(inputs, outputs, random);
     return { inputs, outputs, weight, bias: new Float64Array(outputs) };
   });
@@ -110,31 +136,20 @@ function forward(layers, states, count) {
   return outputs;
 }
 
-/** Training of a policy on pairs; `step` until it is `done`, then `act`. */
-export class Training {
+/** Training of a policy on pairs: `prepare`, then `step` until it is `done`, then `act`. */
+class Training {
   /**
    * @param {object} synset observations (N, S) and actions (N, A) in the environment's units, normalizer, bc.
    * @param {object[]} layers from `freshLayers`; they are changed.
    */
   constructor(synset, layers) {
     const { bc } = synset, { action_low: low, action_high: high } = synset.normalizer;
-    if (!['sgd', 'adam'].includes(bc.optimizer)) throw new Error(`The page has no optimizer ${bc.optimizer}.`);
-    if (bc.batch_size) throw new Error('The page trains on all pairs at once; bc.batch_size is not supported.');
     Object.assign(this, { bc, layers, normalizer: synset.normalizer, steps: 0, count: synset.actions.length });
     this.center = low.map((value, j) => (high[j] + value) / 2);
     this.half = low.map((value, j) => (high[j] - value) / 2);
     this.states = Float64Array.from(synset.observations.flatMap((row) => this.normalized(row)));
     const target = (row) => row.map((action, j) => (action - this.center[j]) / this.half[j]);
     this.targets = Float64Array.from(synset.actions.flatMap(target));
-    this.slots = layers.flatMap(({ weight, bias }) => [weight, bias]).map((values) => ({
-      values,
-      first: new Float64Array(values.length), // the velocity of SGD, or Adam's mean of gradients
-      second: new Float64Array(values.length), // Adam's mean of their squares
-    }));
-  }
-
-  get done() {
-    return this.steps >= this.bc.steps;
   }
 
   normalized(observation) {
@@ -142,18 +157,56 @@ export class Training {
     return Array.from(observation, (value, i) => (value - mean[i]) / (std[i] + floor));
   }
 
-  /** One full-batch step; returns the loss before it: the mean of the squared errors of all elements. */
+  /** What the steps need, computed in parts of some milliseconds: an iterator over the share that is done. */
+  *prepare() {}
+
+  /** The mean of the squared errors of all elements of normalized actions. */
+  loss(actions) {
+    return actions.reduce((sum, y, k) => sum + (y - this.targets[k]) ** 2, 0) / actions.length;
+  }
+
+  /** The action for one observation, in the environment's units and within its bounds. */
+  act(observation) {
+    const output = forward(this.layers, this.normalized(observation), 1).at(-1);
+    const { action_low: low, action_high: high } = this.normalizer;
+    return Array.from(output, (y, j) => Math.min(Math.max(y * this.half[j] + this.center[j], low[j]), high[j]));
+  }
+}
+
+/** Training of all layers by gradients of the loss. */
+class Descent extends Training {
+  constructor(synset, layers) {
+    super(synset, layers);
+    if (this.bc.batch_size) throw new Error('The page trains on all pairs at once; bc.batch_size is not supported.');
+    this.slots = layers.flatMap(({ weight, bias }) => [weight, bias]).map((values) => ({
+      values,
+      first: new Float64Array(values.length), // the velocity of SGD, or Adam's mean of gradients
+      second: new Float64Array(values.length), // Adam's mean of their squares
+    }));
+  }
+
+  get mostSteps() {
+    return this.bc.steps;
+  }
+
+  get done() {
+    return this.steps >= this.bc.steps;
+  }
+
+  get progress() {
+    return `Step ${this.steps} of ${this.bc.steps}`;
+  }
+
+  /** One full-batch step; returns the loss before it. */
   step() {
     const outputs = forward(this.layers, this.states, this.count);
     const actions = outputs.at(-1);
-    const errors = actions.map((y, k) => y - this.targets[k]);
-    const loss = errors.reduce((sum, error) => sum + error * error, 0) / errors.length;
-    const delta = errors.map((error, k) => 2 / errors.length * error * (1 - actions[k] ** 2));
+    const delta = actions.map((y, k) => 2 / actions.length * (y - this.targets[k]) * (1 - y ** 2));
     const gradients = this.gradients(outputs, delta);
     this.steps += 1;
     const update = this.bc.optimizer === 'adam' ? this.adam : this.sgd;
     this.slots.forEach((slot, i) => update.call(this, slot, gradients[i]));
-    return loss;
+    return this.loss(actions);
   }
 
   /** Gradients of all weights and biases, in the order of `slots`, from that of the last layer's sums. */
@@ -190,11 +243,97 @@ export class Training {
       values[k] -= rate / c1 * first[k] / (Math.sqrt(second[k] / c2) + epsilon);
     }
   }
+}
 
-  /** The action for one observation, in the environment's units and within its bounds. */
-  act(observation) {
-    const output = forward(this.layers, this.normalized(observation), 1).at(-1);
-    const { action_low: low, action_high: high } = this.normalizer;
-    return Array.from(output, (y, j) => Math.min(Math.max(y * this.half[j] + this.center[j], low[j]), high[j]));
+/**
+ * Training of the last layer only, V, by ridge regression before the tanh: V = Phi' alpha / H, Phi having the features
+ * of the N pairs as rows, (Phi Phi' / H + ridge k I) alpha = arctanh(actions), k the mean of the diagonal.
+ *
+ * Steps solve it by conjugate residuals: as conjugate gradients, but the residual never grows, and the loss hardly ever.
+ */
+class Ridge extends Training {
+  constructor(synset, layers) {
+    super(synset, layers);
+    const limit = Math.tanh(LARGEST_SUM), zeros = () => new Float64Array(this.targets.length);
+    this.sums = this.targets.map((action) => Math.atanh(Math.min(Math.max(action, -limit), limit)));
+    // (N, A): the solution so far, what it leaves of the sums, the direction of the last iteration and its image
+    Object.assign(this, { alpha: zeros(), residual: this.sums.slice(), direction: zeros(), image: zeros() });
+    const before = new Float64Array(layers.at(-1).outputs).fill(Infinity); // the first direction keeps nothing
+    Object.assign(this, { iterations: 0, mostSteps: MOST_STEPS, before });
   }
+
+  get done() {
+    const squares = (values) => values.reduce((sum, value) => sum + value * value, 0);
+    return this.steps >= MOST_STEPS || squares(this.residual) <= TOLERANCE ** 2 * squares(this.sums);
+  }
+
+  get progress() {
+    return `Iteration ${this.iterations}`;
+  }
+
+  /** The features (H, N) and the matrix of the system (N, N). */
+  *prepare() {
+    const [{ inputs, outputs: units, weight, bias }] = this.layers, { count, bc } = this;
+    const states = transpose(this.states, count, inputs), directions = transpose(weight, inputs, units);
+    this.features = new Float64Array(units * count);
+    this.system = new Float64Array(count * count);
+    for (let start = 0; start < units; start += SLICE) {
+      const end = Math.min(start + SLICE, units), rows = end - start;
+      const sums = multiply(directions.subarray(start * inputs, end * inputs), states, rows, inputs, count);
+      const slice = sums.map((sum, k) => Math.max(sum + bias[start + Math.floor(k / count)], 0));
+      this.features.set(slice, start * count);
+      const products = multiply(transpose(slice, rows, count), slice, count, rows, count);
+      for (let k = 0; k < products.length; k++) this.system[k] += products[k] / units;
+      yield end / units;
+    }
+    const diagonal = Array.from({ length: count }, (_, i) => i * (count + 1));
+    this.penalty = bc.ridge * diagonal.reduce((sum, k) => sum + this.system[k], 0) / count;
+    for (const k of diagonal) this.system[k] += this.penalty;
+  }
+
+  /** Some iterations, ever more of them, for they gain ever less; returns the loss before. The last fits the layer. */
+  step() {
+    const fitted = this.sums.map((sum, k) => Math.tanh(sum - this.residual[k] - this.penalty * this.alpha[k]));
+    this.steps += 1;
+    for (let i = 0; i < this.steps / 4; i++) this.iterate();
+    const [{ outputs: units }, last] = this.layers;
+    if (this.done) {
+      last.weight = multiply(this.features, this.alpha, units, this.count, last.outputs).map((value) => value / units);
+    }
+    return this.loss(fitted);
+  }
+
+  /** One iteration, for each action dimension by itself. */
+  iterate() {
+    const { alpha, residual, direction, image, count } = this, columns = residual.length / count;
+    const products = (left, right) => {
+      const sums = new Float64Array(columns);
+      for (let k = 0; k < left.length; k++) sums[k % columns] += left[k] * right[k];
+      return sums;
+    };
+    const shares = (over, under) => over.map((value, j) => value / under[j] || 0); // 0 of 0 is 0: nothing is left
+    const next = multiply(this.system, residual, count, count, columns);
+    const now = products(residual, next);
+    const kept = shares(now, this.before);
+    for (let k = 0; k < image.length; k++) {
+      direction[k] = residual[k] + kept[k % columns] * direction[k];
+      image[k] = next[k] + kept[k % columns] * image[k];
+    }
+    const length = shares(now, products(image, image));
+    for (let k = 0; k < image.length; k++) {
+      alpha[k] += length[k % columns] * direction[k];
+      residual[k] -= length[k % columns] * image[k];
+    }
+    this.before = now;
+    this.iterations += 1;
+  }
+}
+
+const TRAININGS = { sgd: Descent, adam: Descent, ridge: Ridge };
+
+/** The training that the synset's settings ask for; see `Training`. */
+export function makeTraining(synset, layers) {
+  const { optimizer } = synset.bc;
+  if (!TRAININGS[optimizer]) throw new Error(`The page has no optimizer ${optimizer}.`);
+  return new TRAININGS[optimizer](synset, layers);
 }

@@ -142,6 +142,17 @@ def test_a_task_without_environment_has_a_shorter_snippet():
     assert "Not stated." in card(facts, "x", {})
 
 
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        (BcSettings(), "Initial weights matter: orthogonal with gain √2, biases zero. The training here: "),
+        (BcSettings(architecture="mlp_2_16384", optimizer="ridge"), "bias / 3 are a random direction of length √2."),
+    ],
+)
+def test_the_card_says_how_policies_begin(training, words):
+    assert words in card(Facts(made_synset(), training), "x", {})
+
+
 def test_the_licenses_are_those_of_the_data(tmp_path):
     facts = Facts(
         made_synset(), BcSettings(), license=D4RL, scores=[Score(Interval(1, np.nan, np.nan, 1), "seeds", "x")]

@@ -9,6 +9,7 @@ from obdistill.evaluations.train import train
 from obdistill.exports.stage import export
 
 STEPS = 3
+RIDGE = {"architecture": "mlp_2_16384", "optimizer": "ridge"}
 
 
 def policy_in(folder, synset=None, **options):
@@ -23,7 +24,7 @@ def states_of(policy, n=50):
     return (normalizer.state_mean + 3 * normalizer.state_std * noise).astype(np.float32)
 
 
-@pytest.mark.parametrize("options", [{}, {"architecture": "residual"}, {"policies": 3}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"architecture": "residual"}, {"policies": 3}, RIDGE], ids=str)
 def test_onnx_graphs_act_as_the_policy(tmp_path, options):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
@@ -47,9 +48,10 @@ def test_a_graph_that_differs_is_not_written(tmp_path, monkeypatch):
     assert not (tmp_path / "a.onnx").exists()
 
 
-def test_stable_baselines3_acts_as_the_policy(tmp_path):
+@pytest.mark.parametrize("options", [{}, RIDGE], ids=str)
+def test_stable_baselines3_acts_as_the_policy(tmp_path, options):
     policies = pytest.importorskip("stable_baselines3.td3.policies")
-    policy = policy_in(tmp_path, made_synset("Pendulum-v1", "pendulum"))
+    policy = policy_in(tmp_path, made_synset("Pendulum-v1", "pendulum"), **options)
     export(tmp_path / "policy.safetensors", "sb3", tmp_path / "policy.zip")
     states = states_of(policy)
     actions, _ = policies.TD3Policy.load(tmp_path / "policy.zip").predict(states, deterministic=True)

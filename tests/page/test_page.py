@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from helpers.synsets import made_synset, write_made_synset
 from obdistill.core.artifacts import RETURNS, write_artifact
 from obdistill.core.seeding import torch_generator
 from obdistill.exports.forms import plain
+from obdistill.policies import random_features
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.network import orthogonal_policies
 from obdistill.policies.settings import BcSettings
@@ -30,6 +32,10 @@ PROTOCOLS = {
     "momentum": BcSettings(architecture="mlp_2", momentum=0.9),
     "project": BcSettings(**obdistill.PROTOCOL.inner.model_dump()),
     "adam": BcSettings(architecture="mlp_3", optimizer="adam", learning_rate=1e-3),
+}
+RIDGE = {
+    "few": (24, BcSettings(architecture="mlp_2", optimizer="ridge")),  # number of pairs, training
+    "many": (256, BcSettings(architecture="mlp_2_16384", optimizer="ridge")),
 }
 NO_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH")  # npm's words for it
 ENVIRONMENTS = [f"{robot}-{version}" for robot in ("HalfCheetah", "Hopper", "Walker2d") for version in ("v4", "v5")]
@@ -86,7 +92,7 @@ def test_the_synsets_of_the_page_are_there_and_small():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The page, built with synsets of Hopper and Walker2d, and one that it cannot train on."""
+    """The page, built with synsets of Hopper and Walker2d, one that it cannot train on, and one for ridge."""
     for program in ("npm", "chromium"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
@@ -94,6 +100,7 @@ def built(tmp_path_factory):
     for name, env_id in (("Hopper", "Hopper-v5"), ("Walker2d", "Walker2d-v5")):
         add_made(name, env_id, folder / "made", folder / "synsets")
     add_made("Residual", "Hopper-v5", folder / "made", folder / "synsets", BcSettings(architecture="residual"))
+    add_made("Ridge", "Hopper-v5", folder / "made", folder / "synsets", RIDGE["few"][1])
     command = [sys.executable, PAGE / "build.py", "--out", folder / "build", "--synsets", folder / "synsets"]
     made = subprocess.run(command, capture_output=True, text=True)
     if any(code in made.stderr for code in NO_REGISTRY):
@@ -120,9 +127,12 @@ def browser(server, tmp_path_factory):
 def initial_layers(bc: BcSettings, synset: obdistill.Synset, seed: int) -> list[dict]:
     """The initial weights of the first policy of `obdistill.train`, as the page keeps them."""
     dims = synset.observations.shape[-1], synset.actions.shape[-1]
-    generator = torch_generator(seed, "initialisation")
-    zero = bc.output_start == "zero"
-    initial = orthogonal_policies(ARCHITECTURES[bc.architecture], *dims, 1, generator, zero)
+    generator, architecture = torch_generator(seed, "initialisation"), ARCHITECTURES[bc.architecture]
+    initial = orthogonal_policies(architecture, *dims, 1, generator, bc.output_start == "zero")
+    if bc.optimizer == "ridge":
+        generator = torch_generator(seed, "initialisation")
+        (layer,) = random_features.fresh_layers(dims[0], *architecture.hidden_widths, 1, generator)
+        initial.weights[0], initial.biases[0] = layer[None, :-1], random_features.BIAS_INPUT * layer[None, -1:]
     pairs = zip(initial.weights, initial.biases, strict=True)
     return [
         {"inputs": w.shape[1], "outputs": w.shape[2], "weight": w.flatten().tolist(), "bias": b.flatten().tolist()}
@@ -130,9 +140,9 @@ def initial_layers(bc: BcSettings, synset: obdistill.Synset, seed: int) -> list[
     ]
 
 
-def learnable_synset() -> obdistill.Synset:
+def learnable_synset(size: int = 256) -> obdistill.Synset:
     """Pairs whose actions follow from the states: fits of random actions are unstable and magnify rounding."""
-    synset = made_synset("HalfCheetah-v5", size=256)
+    synset = made_synset("HalfCheetah-v5", size=size)
     states = synset.normalizer.states(synset.observations).numpy()
     actions = np.tanh(states @ np.random.default_rng(1).normal(scale=0.2, size=(17, 6)))
     return dataclasses.replace(synset, actions=actions.astype(np.float32))
@@ -140,31 +150,50 @@ def learnable_synset() -> obdistill.Synset:
 
 # layers of JSON become those of the page, are trained, and act
 TRAIN = """(async () => {
-  const { Training } = await import('/policy.js');
+  const { makeTraining } = await import('/policy.js');
   const { synset, layers, observations } = await (await fetch('/training.json', { cache: 'no-store' })).json();
   for (const layer of layers) for (const name of ['weight', 'bias']) layer[name] = Float64Array.from(layer[name]);
-  const training = new Training(synset, layers), losses = [];
+  const training = makeTraining(synset, layers), losses = [];
+  const shares = Array.from(training.prepare());
   while (!training.done) losses.push(training.step());
-  return { losses, actions: observations.map((row) => training.act(row)) };
+  return { losses, shares, actions: observations.map((row) => training.act(row)) };
 })()"""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_policy_trained_in_the_page_acts_as_the_librarys(name, built, browser):
-    bc = PROTOCOLS[name]
-    synset = learnable_synset()
+def trained_twice(synset: obdistill.Synset, bc: BcSettings, built: Path, browser: Browser) -> tuple[dict, np.ndarray]:
+    """What the page finds from the library's initial weights, actions included, and the library's actions."""
     normalizer = synset.normalizer
     rng = np.random.default_rng(0)
     observations = rng.normal(normalizer.state_mean, normalizer.state_std, (500, 17))
     given = {"synset": plain(synset, bc), "layers": initial_layers(bc, synset, 1)}
     given["observations"] = observations.tolist()
     (built / "training.json").write_text(json.dumps(given))
-    found = browser.evaluate(TRAIN)
-    policy = obdistill.train(synset, seed=1, settings=bc)
+    return browser.evaluate(TRAIN), obdistill.train(synset, seed=1, settings=bc)(observations)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_policy_trained_in_the_page_acts_as_the_librarys(name, built, browser):
+    bc = PROTOCOLS[name]
+    found, actions = trained_twice(learnable_synset(), bc, built, browser)
     assert len(found["losses"]) == bc.steps
     assert found["losses"][-1] < 0.9 * found["losses"][0]
-    np.testing.assert_allclose(found["actions"], policy(observations), atol=1e-3)
+    np.testing.assert_allclose(found["actions"], actions, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RIDGE)
+def test_a_ridge_regression_in_the_page_is_the_librarys(name, built, browser):
+    size, bc = RIDGE[name]
+    synset = learnable_synset(size)
+    synset.actions[-1, 0] = 1.1  # beyond the bounds
+    found, actions = trained_twice(synset, bc, built, browser)
+    assert found["shares"] == sorted(found["shares"])
+    assert found["shares"][-1] == 1
+    assert found["losses"][0] == pytest.approx(np.square(synset.actions[-1]).mean())
+    assert found["losses"][-1] < 0.01 * found["losses"][0]
+    assert len(found["losses"]) < 60, "converged before the last step that is allowed"
+    np.testing.assert_allclose(found["actions"], actions, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -183,6 +212,25 @@ def test_fresh_layers_are_orthogonal_with_the_gain_of_the_library(browser):
         np.testing.assert_allclose(small, 2 * np.eye(min(shape)), atol=1e-9)
         assert abs(weight.mean()) < 5 * weight.std() / weight.size**0.5
     assert not any(browser.evaluate(made.replace("SEEN", "zero"))[0][-1])
+
+
+@pytest.mark.slow
+def test_random_units_of_the_page_are_orthogonal_in_blocks_as_the_librarys(browser):
+    hidden, last = browser.evaluate("""(async () => {
+      const { freshLayers, randomNumbers } = await import('/policy.js');
+      const layers = freshLayers({ architecture: 'mlp_2_16384', optimizer: 'ridge' }, 17, 6, randomNumbers(1));
+      return layers.map(({ weight, bias }) => [weight, bias].map((values) => Array.from(values)));
+    })()""")
+    layer = np.vstack([np.reshape(hidden[0], (17, 16384)), np.divide(hidden[1], random_features.BIAS_INPUT)])
+    blocks = layer[:, : 910 * 18].reshape(18, 910, 18).transpose(1, 0, 2)
+    np.testing.assert_allclose(
+        blocks.swapaxes(1, 2) @ blocks, np.broadcast_to(2 * np.eye(18), (910, 18, 18)), atol=1e-7
+    )
+    np.testing.assert_allclose(np.square(layer).sum(0), 2)
+    firsts = blocks[..., 0]  # independent of each other, and uniform
+    np.testing.assert_allclose(firsts.mean(0), np.zeros(18), atol=5 * (2 / 18 / 910) ** 0.5)
+    np.testing.assert_allclose(firsts.T @ firsts / 910, 2 / 18 * np.eye(18), atol=0.02)
+    assert not any(last[0] + last[1])
 
 
 # an episode with given actions from a given state
@@ -247,7 +295,11 @@ def test_a_click_trains_and_lets_both_policies_act(browser, server):
 @pytest.mark.slow
 def test_another_synset_is_chosen_and_what_cannot_be_trained_is_said(browser, server):
     choose = "(s => { s.value = NUMBER; s.dispatchEvent(new Event('change')); })(document.querySelector('#synset'))"
-    ends = {"1": "Initialization 1 is done: train another one.", "2": "Error: The page has no architecture residual."}
+    ends = {
+        "1": "Initialization 1 is done: train another one.",
+        "2": "Error: The page has no architecture residual.",
+        "3": "Initialization 3 is done: train another one.",
+    }
     browser.open(server.root)
     browser.wait_for("document.querySelector('#status').textContent === 'Ready.'")
     for number, end in ends.items():
@@ -255,7 +307,10 @@ def test_another_synset_is_chosen_and_what_cannot_be_trained_is_said(browser, se
         browser.wait_for("!document.querySelector('#train').disabled")
         browser.evaluate("document.querySelector('#train').click()")
         browser.wait_for(f"document.querySelector('#status').textContent === '{end}'")
-    assert browser.evaluate("document.querySelector('tbody').rows.length") == 0
+        assert browser.evaluate("document.querySelector('tbody').rows.length") == end.startswith("Initialization")
+    text = browser.evaluate("document.querySelector('section').innerText")
+    assert re.search(r"Iteration \d+, loss ", text)
+    assert "ridge regression, penalty 0.001." in browser.evaluate("document.querySelector('footer').innerText")
     assert browser.problems == []
 
 

@@ -11,6 +11,7 @@ from obdistill.core.units import STD_FLOOR
 from obdistill.evaluations.train import own_settings
 from obdistill.exports.facts import Facts, Score
 from obdistill.paper import names
+from obdistill.policies.random_features import BIAS_INPUT, LARGEST_SUM
 from obdistill.policies.settings import BcSettings
 
 PROJECT = "https://arxiv.org/abs/2410.22728"
@@ -157,10 +158,20 @@ def _units(facts: Facts) -> str:
     text = (
         "States and actions are in the environment's units; actions may lie outside the bounds, being targets of a "
         f"regression. A policy takes (state − `state_mean`) / (`state_std` + {STD_FLOOR:g}) and gives actions in "
-        "[−1, 1], −1 for `action_low` and 1 for `action_high`. Initial weights matter: orthogonal with gain √2, biases "
-        f"zero. The training here: {_plain(training.model_dump())}."
+        f"[−1, 1], −1 for `action_low` and 1 for `action_high`. {_initialization(training)} The training here: "
+        f"{_plain(training.model_dump())}."
     )
     return f"{text}\n\n{_table(rows)}"
+
+
+def _initialization(training: BcSettings) -> str:
+    if training.optimizer != "ridge":
+        return "Initial weights matter: orthogonal with gain √2, biases zero."
+    return (
+        f"The hidden layer stays as it is drawn: a unit's weights and its bias / {BIAS_INPUT:g} are a random direction "
+        f"of length √2. The last layer, without biases, is a ridge regression to arctanh(action), {LARGEST_SUM:g} in "
+        "size at most; the penalty is `ridge` times the mean over the pairs of the sum of squares of the hidden units."
+    )
 
 
 def _license(facts: Facts) -> str:

@@ -2,8 +2,8 @@
 
 The defaults were measured on one core of a 2-core Xeon (no GPU) by `meta_gradient.py`, `evaluation.py` and short
 trainings at the paper's sizes, on HalfCheetah; episodes count as 1000 steps. The steps of IQL, TD3+BC, ReBRAC and
-behavior cloning are those of an AMD EPYC shared with other work, where one of Cal-QL takes 0.124 s. Give your own
-machine's, or a GPU's. Not counted: downloads, reading, tables and figures.
+behavior cloning, and what is done by ridge regression, are those of an AMD EPYC shared with other work, where one of
+Cal-QL takes 0.124 s. Give your own machine's, or a GPU's. Not counted: downloads, reading, tables and figures.
 """
 
 import argparse
@@ -18,6 +18,7 @@ EPISODE = 1000  # environment steps
 SECONDS = {  # of one unit of work; steps of near-experts with their algorithm's default batch and networks
     **{"cal_ql_step": 0.107, "iql_step": 0.013, "td3_bc_step": 0.0092, "rebrac_step": 0.054},
     **{"outer_step": 0.566, "snapshot": 2.4, "bc_step": 0.0041, "environment_step": 121e-6},
+    **{"ridge_outer_step": 0.035, "ridge_snapshot": 1.0},
 }
 
 
@@ -31,13 +32,15 @@ def units(experiment: Experiment) -> dict[str, list[int]]:
         if near_expert and isinstance(near_expert.root, TrainingSettings):
             work[f"{near_expert.root.algorithm}_step"].append(near_expert.root.steps)
     for job in experiment.synsets():
-        distill = config.distill_settings(job["task"], job["method"])
-        work["outer_step"].append((job["method"] in OBJECTIVES) * distill.steps * distill.outer.initializations)
+        distill = config.distill_settings(str(job["task"]), str(job["method"]), str(job["variant"]))
+        kind = "ridge_outer_step" if distill.inner.optimizer == "ridge" else "outer_step"
+        work[kind].append((job["method"] in OBJECTIVES) * distill.steps * distill.outer.initializations)
     for job in experiment.evaluations():
-        evaluate = config.evaluate_settings(job["task"], job["method"], job["protocol"], job["size"])
-        steps = snapshot_steps(config.distill_settings(job["task"], job["method"]))
-        snapshots = len(steps[-(evaluate.last_snapshots or 0) :]) if job["method"] in OBJECTIVES else 1
-        work["snapshot"].append(snapshots)
+        task, method, variant = str(job["task"]), str(job["method"]), str(job["variant"])
+        evaluate = config.evaluate_settings(task, method, str(job["protocol"]), int(job["size"]), variant)
+        steps = snapshot_steps(config.distill_settings(task, method, variant))
+        snapshots = len(steps[-(evaluate.last_snapshots or 0) :]) if method in OBJECTIVES else 1
+        work["ridge_snapshot" if evaluate.bc.optimizer == "ridge" else "snapshot"].append(snapshots)
         players = 1 if evaluate.ensemble else evaluate.policies
         work["environment_step"].append(snapshots * players * evaluate.episodes * EPISODE)
     for job in experiment.whole_data():
@@ -67,9 +70,9 @@ def main() -> None:
             continue
         each = getattr(arguments, unit)
         hours, longest = (each * count / 3600 for count in (sum(counts), max(counts)))
-        print(f"{unit:18} {each:9.3g} {sum(counts):14,} {hours:8.0f} {longest:12.1f}")
+        print(f"{unit:18} {each:9.3g} {sum(counts):14,} {hours:8.1f} {longest:12.1f}")
         total += hours
-    print(f"{'total':18} {total:33.0f}")
+    print(f"{'total':18} {total:33.1f}")
 
 
 if __name__ == "__main__":

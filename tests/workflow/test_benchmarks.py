@@ -31,12 +31,12 @@ def test_evaluation_compares_with_a_plain_loop():
 def test_hours_adds_up():
     rows = [line.split() for line in run("hours.py", "config.yaml").splitlines()[1:]]
     assert [row[0] for row in rows] == [
-        *("td3_bc_step", "outer_step", "snapshot", "bc_step", "environment_step", "total")
+        *("td3_bc_step", "snapshot", "bc_step", "environment_step", "ridge_outer_step", "ridge_snapshot", "total")
     ]
-    # config.yaml: 9 distillations and 3 of a small size, 60 steps each; 3 snapshots each, random selections 1
-    assert rows[1][2] == "720"
-    evaluations = 9 * 3 + 10 + 3 * 1  # standard, the small size
-    assert int(rows[2][2]) == evaluations + 3 * 9 + 9  # networks and optimizers, ensembles
+    # config.yaml: 9 distillations and 3 of a small size, 300 steps each; 3 snapshots each, random selections 1
+    assert rows[4][2] == "3,600"
+    assert int(rows[5][2]) == 9 * 3 + 10 + 3 * 1 + 9  # standard, the small size, ensembles
+    assert int(rows[1][2]) == 3 * 9  # networks and optimizers by steps
 
 
 @pytest.mark.parametrize(

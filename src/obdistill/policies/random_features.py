@@ -22,6 +22,7 @@ from obdistill.policies.network import GAIN, Parameters
 
 LARGEST_SUM = 5.0  # actions at the bounds count as tanh(5) = 0.9999, of a finite sum
 BIAS_INPUT = 3.0  # the constant that biases multiply: about as long as a standardized state, so that units end anywhere
+SUMMED = 256  # units at once: longer sums of single precision are off by more than the penalty lets pass
 MOST_PAIRS = 8192  # more make a system of equations that takes minutes
 
 
@@ -96,7 +97,7 @@ def fit(states: Tensor, actions: Tensor, ridge: float, layers: Tensor) -> Parame
     last = []
     for layer in layers:
         phi = features(states, layer)  # (N, H)
-        kernel = (phi @ phi.T).double() / width
+        kernel = sum((part @ part.T).double() for part in phi.split(SUMMED, 1)) / width
         last.append(phi.T.double() @ torch.linalg.solve(with_ridge(kernel, ridge), targets) / width)
     biases = [BIAS_INPUT * layers[:, -1:], torch.zeros(len(layers), 1, actions.shape[1])]
     return Parameters([layers[:, :-1].contiguous(), torch.stack(last).float()], biases)

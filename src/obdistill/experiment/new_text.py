@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from obdistill.core.atomic import write_text
 from obdistill.core.parsing import read_yaml

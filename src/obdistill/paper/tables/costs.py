@@ -92,8 +92,8 @@ class CostTable:
         )
         caption = (
             "Cost of training one policy by behavior cloning on the whole dataset, and on a synset of it: state-action "
-            "pairs, gradient steps (0: a closed form), seconds on the same machine (median [fastest, slowest] of the timed trainings), "
-            "and megabytes of states and actions."
+            "pairs, gradient steps (0: a closed form), seconds on the same machine (median [fastest, slowest] of the "
+            "timed trainings), and megabytes of states and actions."
         )
         if table["paper_value"].isna().all():
             return Description(caption, counts=counts)

@@ -30,12 +30,14 @@ SHORT = BcSettings(architecture="mlp_2", steps=20)  # for the made synsets
 PROTOCOLS = {
     "paper": BcSettings(),
     "momentum": BcSettings(architecture="mlp_2", momentum=0.9),
-    "project": BcSettings(**obdistill.PROTOCOL.inner.model_dump()),
     "adam": BcSettings(architecture="mlp_3", optimizer="adam", learning_rate=1e-3),
+    "adam_zero": BcSettings(
+        architecture="mlp_2_512", optimizer="adam", learning_rate=0.01, epsilon=1e-3, output_start="zero"
+    ),
 }
 RIDGE = {
     "few": (24, BcSettings(architecture="mlp_2", optimizer="ridge")),  # number of pairs, training
-    "many": (256, BcSettings(architecture="mlp_2_16384", optimizer="ridge")),
+    "project": (256, BcSettings(**obdistill.PROTOCOL.inner.model_dump())),
 }
 NO_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH")  # npm's words for it
 ENVIRONMENTS = [f"{robot}-{version}" for robot in ("HalfCheetah", "Hopper", "Walker2d") for version in ("v4", "v5")]

@@ -1,7 +1,8 @@
 """Copy tables and figures of finished runs to docs/results, and put numbers of files into the pages about them.
 
-``make readme`` after the default run; ``python docs/publish_results.py recipe`` after config/recipe.yaml, with
-``av_pbc`` after config/av_pbc.yaml, and with ``steps`` after a change of docs/results/recipe/standin.csv.
+``make readme`` after the default run; ``python docs/publish_results.py robots`` after config/robots.yaml, with
+``recipe`` after config/recipe.yaml, with ``av_pbc`` after config/av_pbc.yaml, and with ``steps`` after a change of
+docs/results/recipe/standin.csv.
 """
 
 import json
@@ -21,9 +22,15 @@ from obdistill.paper.tables.formats import markdown_details
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = [*(f"table_{number}" for number in range(1, 6)), "aggregates", "variance"]
 FIGURES = ["figure_1", "figure_2", "policy_spread", "synset_size", "performance_profiles", "precision"]
-# run -> tables and figures of results/paper, folder under docs/results, page with Table 1
+# run -> tables and figures of results/paper, folder under docs/results, page with Table 1 if there is one
 RUNS = {
-    "default": (TABLES, FIGURES, ".", "README.md"),
+    "default": (TABLES, FIGURES, ".", None),
+    "robots": (
+        ["table_1", "aggregates", "variance"],
+        ["figure_1", "figure_2", "error_curve", "policy_spread", "performance_profiles", "precision"],
+        "robots",
+        "README.md",
+    ),
     "recipe": (["table_1"], ["recipes"], "recipe", "docs/recipe.md"),
     "av_pbc": (["table_1", "variance"], ["policy_spread"], "av_pbc", "docs/protocol.md"),
 }
@@ -64,18 +71,19 @@ def publish(run: str) -> None:
             description = Description.of(json.loads((source / f"{name}.json").read_text()))
             parts += [f"![{name}]({name}.png)", description.caption, *filter(None, [markdown_details(description)])]
     (target / "README.md").write_text("\n\n".join(parts) + "\n")
-    write(ROOT / page, "results", (target / "table_1.md").read_text())
-    for name in ("figure_1", "figure_2"):
-        if name in figures:
-            write(ROOT / page, name, figure(name))
+    if page is not None:
+        write(ROOT / page, "results", (target / "table_1.md").read_text())
+    if page == "README.md":
+        for name in ("figure_1", "figure_2"):
+            write(ROOT / page, name, figure(name, folder))
 
 
-def figure(name: str) -> str:
-    """Show a figure of the default run, with its caption from docs/results/README.md, where it was published."""
-    page = ROOT / "docs/results/README.md"
+def figure(name: str, folder: str) -> str:
+    """Show a figure of a run, with its caption from the run's page in docs/results, where it was published."""
+    page = ROOT / "docs/results" / folder / "README.md"
     captions = page.read_text() if page.exists() else ""
     caption = captions.partition(f"![{name}]({name}.png)\n\n")[2].partition("\n")[0]
-    return f"![{_title(name)}](docs/results/{name}.png)\n" + (f"\n<sub>{caption}</sub>\n" if caption else "")
+    return f"![{_title(name)}](docs/results/{folder}/{name}.png)\n" + (f"\n<sub>{caption}</sub>\n" if caption else "")
 
 
 def _title(name: str) -> str:

@@ -167,6 +167,18 @@ def test_seeds_needed_at_the_ends():
     assert np.isnan(variance.seeds_needed(np.nan, 5.0))
 
 
+@pytest.mark.parametrize(("variance_", "seeds"), [(4.0, 3), (0.3, 20), (25.0, 5)])
+def test_the_smallest_difference_is_found_at_the_power_of_a_claim(variance_, seeds):
+    from statsmodels.stats.power import TTestPower
+
+    smallest = variance.smallest_difference(variance_, seeds)
+    assert TTestPower().power(smallest / np.sqrt(variance_), seeds, 0.05) == pytest.approx(variance.POWER, abs=1e-3)
+
+
+def test_one_seed_finds_no_difference():
+    assert np.isnan(variance.smallest_difference(np.nan, 1))
+
+
 def test_so_many_seeds_find_the_difference_that_often():
     rng = np.random.default_rng(8)
     sds, shape = (3, 4, 5), (4, 2)

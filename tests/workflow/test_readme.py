@@ -26,7 +26,7 @@ def publish():
 @pytest.mark.parametrize(
     ("page", "folder"),
     [
-        ("README.md", "docs/results"),
+        ("README.md", "docs/results/robots"),
         ("docs/recipe.md", "docs/results/recipe"),
         ("docs/protocol.md", "docs/results/av_pbc"),
     ],
@@ -40,8 +40,8 @@ def test_the_table_of_a_page_is_the_published_one(publish, page, folder):
 @pytest.mark.parametrize("name", ["figure_1", "figure_2"])
 def test_figures_of_the_readme_are_the_published_ones(publish, name):
     shown = publish.block((ROOT / "README.md").read_text(), name)
-    assert shown == publish.figure(name)
-    assert f"(docs/results/{name}.png)" in shown
+    assert shown == publish.figure(name, "robots")
+    assert f"(docs/results/robots/{name}.png)" in shown
 
 
 def test_the_paragraph_about_outer_steps_is_that_of_its_file(publish):
@@ -68,25 +68,26 @@ def test_the_paragraph_follows_its_file(publish):
 def test_publishing_copies_results_and_writes_captions(publish, tmp_path, monkeypatch):
     source = tmp_path / "results/paper"
     source.mkdir(parents=True)
-    for name in publish.TABLES:
+    tables, figures, *_ = publish.RUNS["robots"]
+    for name in tables:
         (source / f"{name}.md").write_text(f"cells of {name}\n\nits caption\n")
     (source / "table_1.csv").write_text("csv")
-    for name in publish.FIGURES:
+    for name in figures:
         (source / f"{name}.png").write_text("png")
         (source / f"{name}.json").write_text(json.dumps({"caption": f"caption of {name}", "notes": [], "counts": []}))
     start, end = publish.marks("results")
     figure = publish.marks("figure_2")
     (tmp_path / "README.md").write_text(f"before\n{start}old\n{end}\n{figure[0]}{figure[1]}\nafter\n")
     monkeypatch.setattr(publish, "ROOT", tmp_path)
-    publish.publish("default")
-    shown = f"{figure[0]}![Figure 2](docs/results/figure_2.png)\n\n<sub>caption of figure_2</sub>\n{figure[1]}"
+    publish.publish("robots")
+    shown = f"{figure[0]}![Figure 2](docs/results/robots/figure_2.png)\n\n<sub>caption of figure_2</sub>\n{figure[1]}"
     table = f"{start}cells of table_1\n\nits caption\n{end}"
     assert (tmp_path / "README.md").read_text() == f"before\n{table}\n{shown}\nafter\n"
-    page = (tmp_path / "docs/results/README.md").read_text()
-    assert [line for line in page.splitlines() if line.startswith("## ")][:2] == ["## Table 1", "## Table 2"]
-    for name in publish.FIGURES:
+    page = (tmp_path / "docs/results/robots/README.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("## ")][:2] == ["## Table 1", "## Aggregates"]
+    for name in figures:
         assert f"![{name}]({name}.png)\n\ncaption of {name}\n" in page
-        assert (tmp_path / f"docs/results/{name}.png").read_text() == "png"
+        assert (tmp_path / f"docs/results/robots/{name}.png").read_text() == "png"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ COLUMNS = (
     *("task", "method", "variant", "other", "other_variant", "mean", "low", "high", *COUNTS),
     *(f"{level}_{part}" for level in LEVELS for part in PARTS),
     *("likelihood_ratio", "p_likelihood_ratio", "p_likelihood_ratio_holm", "p_student_t", "p_student_t_holm"),
-    *("seeds_needed", "seeds_needed_at_least"),
+    *("seeds_needed", "seeds_needed_at_least", "smallest_difference"),
 )
 POWER = 0.8  # of a claim, by convention
 
@@ -226,6 +226,31 @@ def seeds_needed(variance: float, difference: float, confidence: float = 0.95) -
     return float(n_seeds[found.argmax()]) if found.any() else np.inf
 
 
+def smallest_difference(variance: float, n_seeds: int, confidence: float = 0.95) -> float:
+    """Return the true mean difference that the paired Student's t finds at a power of `POWER`.
+
+    Parameters
+    ----------
+    variance : float
+        Of one seed's difference of means, >= 0, in squared score units; NaN for one seed.
+    n_seeds : int
+        Number of seeds, >= 1.
+    confidence : float
+        In (0, 1): 1 less the level of the two-sided test.
+
+    Returns
+    -------
+    float
+        In score units; NaN for an unknown variance.
+    """
+    from scipy.special import nctdtrinc, stdtrit
+
+    if np.isnan(variance):
+        return np.nan
+    noncentrality = nctdtrinc(n_seeds - 1, 1 - POWER, stdtrit(n_seeds - 1, (1 + confidence) / 2))
+    return float(noncentrality * np.sqrt(variance / n_seeds))
+
+
 def decompose(cells: Cells, confidence: float = 0.95, difference: float = 5.0) -> pd.DataFrame:
     """Split the variance of each method's scores on each task, and test each pair of methods.
 
@@ -245,8 +270,8 @@ def decompose(cells: Cells, confidence: float = 0.95, difference: float = 5.0) -
         about the first minus the other).
         mean with its Student-t interval low, high over seeds; seeds, policies and episodes; for each level its
         variance, interval, share of the three and whether it is at its bound; for pairs the tests, also Holm-adjusted
-        over the pairs of a task, and the seeds needed to find `difference`, with as many policies and episodes as here
-        and, at least, with any number of them.
+        over the pairs of a task, the seeds needed to find `difference`, with as many policies and episodes as here and,
+        at least, with any number of them, and the smallest difference that as many seeds as here find.
     """
     rows = []
     for task, of_task in cells.items():
@@ -263,6 +288,7 @@ def decompose(cells: Cells, confidence: float = 0.95, difference: float = 5.0) -
                 of_means = np.var(shared.mean((1, 2)), ddof=1) if len(shared) > 1 else np.nan
                 row["seeds_needed"] = seeds_needed(of_means, difference, confidence)
                 row["seeds_needed_at_least"] = seeds_needed(row["seed_variance"], difference, confidence)
+                row["smallest_difference"] = smallest_difference(of_means, len(shared), confidence)
                 tests.append(row)
         for test in ("p_likelihood_ratio", "p_student_t"):
             for row, adjusted in zip(tests, holm(np.array([row[test] for row in tests])), strict=True):

@@ -22,7 +22,7 @@ class VarianceTable:
         return variance.decompose(cells, settings.confidence, settings.difference)
 
     def arrange(self, table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
-        """Arrange the long form: tasks are columns; three rows per method, then three per pair of methods."""
+        """Arrange the long form: tasks are columns; three rows per method, then four per pair of methods."""
         tasks = list(table["task"].unique())
         rows: Rows = {}
         for label, of_row in sorted(_by_label(table), key=lambda entry: entry[1]["other"].notna().any()):
@@ -46,14 +46,16 @@ class VarianceTable:
         if len(pairs):
             level = names.percent(settings.confidence)
             caption += (
-                f" Pairs of methods: mean difference [{level} Student-t interval over seeds], p and seeds needed."
+                f" Pairs of methods: mean difference [{level} Student-t interval over seeds], p, seeds needed and "
+                "smallest difference found."
             )
             notes += [
                 "Differences are paired by seed, policy and episode. p: of the likelihood-ratio test (of Student's t, "
                 "exact for few seeds), Holm-corrected over a task's pairs.",
                 f"Seeds needed: to find a true difference of {settings.difference:g} by Student's t, uncorrected, with "
                 f"a probability of {names.percent(variance.POWER)}, with as many policies and episodes as here (with "
-                "any number of them); few seeds tell these numbers roughly.",
+                "any number of them); few seeds tell these numbers roughly. Smallest found: the true difference that as "
+                "many seeds as here find so.",
             ]
         for n in sorted(set(pairs["seeds"]) - {1}):
             rate = f"{100 * variance.false_positive_rate(n):.0f} %"
@@ -72,7 +74,8 @@ def _texts(row: Any, digits: int) -> dict[str, Cell]:
         p_values = Cell(names.p_value(row.p_likelihood_ratio_holm), f"({names.p_value(row.p_student_t_holm)})")
         needed = Cell(_seeds(row.seeds_needed), f"({_seeds(row.seeds_needed_at_least)})")
         estimate = Cell.estimate(row.mean, row.low, row.high, digits)
-        return {"{}": estimate, "{}, p": p_values, "{}, seeds needed": needed}
+        smallest = Cell() if np.isnan(row.smallest_difference) else Cell(names.number(row.smallest_difference, digits))
+        return {"{}": estimate, "{}, p": p_values, "{}, seeds needed": needed, "{}, smallest found": smallest}
     return {f"{{}}, {name}": _level(row, level, digits) for name, level in variance.COUNTS.items()}
 
 

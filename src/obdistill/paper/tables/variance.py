@@ -54,8 +54,8 @@ class VarianceTable:
                 "exact for few seeds), Holm-corrected over a task's pairs.",
                 f"Seeds needed: to find a true difference of {settings.difference:g} by Student's t, uncorrected, with "
                 f"a probability of {names.percent(variance.POWER)}, with as many policies and episodes as here (with "
-                "any number of them); few seeds tell these numbers roughly. Smallest found: the true difference that as "
-                "many seeds as here find so.",
+                "any number of them); few seeds tell these numbers roughly. Smallest found: the true difference that "
+                "as many seeds as here find so.",
             ]
         for n in sorted(set(pairs["seeds"]) - {1}):
             rate = f"{100 * variance.false_positive_rate(n):.0f} %"

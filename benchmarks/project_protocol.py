@@ -1,7 +1,8 @@
 """Time one outer step of the project protocol: the engine, the plain way, and the parts of the engine.
 
-CPU seconds of one thread. The plain way is autograd through all inner steps of Adam at once; both compute the same
-gradient, and the script checks that.
+CPU seconds of one thread. The plain way draws one policy of all units, fits its last layer and goes back through that
+by autograd; the engine has the gradient of the loss that is expected of such policies. The script compares the
+engine's with the mean of the plain ones over several policies.
 
     python benchmarks/project_protocol.py --rounds 5
 """
@@ -15,49 +16,33 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from obdistill.policies.architectures import ARCHITECTURES
-from obdistill.policies.network import Parameters, orthogonal_policies
-from obdistill.synsets.outer_loop import MetaGradient
-from obdistill.synsets.settings import DistillSettings, InnerSettings
+from obdistill.policies import random_features
+from obdistill.synsets.ridge_gradient import UNITS, RidgeGradient
+from obdistill.synsets.settings import PROTOCOL
 
 STATE, ACTION, SIZE = 17, 6, 256  # HalfCheetah, and the paper's synset
-SETTINGS = DistillSettings(
-    inner=InnerSettings(
-        architecture="mlp_2_512", optimizer="adam", steps=50, learning_rate=0.02, epsilon=1e-3, output_start="zero"
-    )
-)
+BATCH = PROTOCOL.outer.batch_size
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
-def flops() -> tuple[float, float]:
-    """Return the floating-point operations of the products of all inner steps, and of the outer loss."""
-    inner, batch = SETTINGS.inner, SETTINGS.outer.batch_size
-    layers = [i * o for i, o in itertools.pairwise(ARCHITECTURES[inner.architecture].widths(STATE, ACTION))]
-    forward, reverse = 3 * sum(layers) - layers[0], 6 * sum(layers) - layers[0]
-    return 2.0 * SIZE * inner.steps * (forward + reverse), 2.0 * batch * forward
+def flops(units: int) -> float:
+    """Return the floating-point operations of the engine's products: forward, and twice as many in reverse."""
+    forward = (SIZE + BATCH) * SIZE * STATE + (SIZE + BATCH) * STATE * units  # kernels, features
+    forward += SIZE * SIZE * (units + ACTION) + BATCH * SIZE * (units + ACTION)  # solve, prediction
+    forward += SIZE * units * ACTION + BATCH * units * ACTION  # variance
+    return 3 * 2.0 * forward
 
 
-def act(tensors: list[Tensor], states: Tensor) -> Tensor:
-    hidden = (states @ tensors[0] + tensors[2]).relu()
-    return (hidden @ tensors[1] + tensors[3]).tanh()
-
-
-def plain_step(initial: Parameters, states: Tensor, actions: Tensor, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Return the meta-gradient by autograd through the whole inner loop, as one vector."""
-    inner = SETTINGS.inner
-    leaves = [states.clone().requires_grad_(), actions.clone().requires_grad_()]
-    tensors = [tensor[0].clone().requires_grad_() for tensor in initial.tensors()]
-    first, second = ([torch.zeros_like(tensor) for tensor in tensors] for _ in range(2))
-    for step in range(1, inner.steps + 1):
-        loss = ((act(tensors, leaves[0]) - leaves[1]) ** 2).mean()
-        gradients = torch.autograd.grad(loss, tensors, create_graph=True)
-        first = [0.9 * m + 0.1 * g for m, g in zip(first, gradients, strict=True)]
-        second = [0.999 * v + 0.001 * g * g for v, g in zip(second, gradients, strict=True)]
-        roots = [(v / (1 - 0.999**step) + 1e-30).sqrt() + inner.epsilon for v in second]
-        updates = [m / (1 - 0.9**step) / root for m, root in zip(first, roots, strict=True)]
-        tensors = [p - inner.learning_rate * update for p, update in zip(tensors, updates, strict=True)]
+def plain_step(layer: Tensor, states: Tensor, sums: Tensor, batch: Batch) -> Tensor:
+    """Return the gradient through one policy by autograd, as one vector."""
     outer_states, targets, weights = (tensor[0] for tensor in batch)
-    outer = (weights * (act(tensors, outer_states) - targets) ** 2).mean()
-    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(outer, leaves)])
+    leaves = [states.clone().requires_grad_(), sums.clone().requires_grad_()]
+    phi, width = random_features.features(leaves[0], layer), layer.shape[1]
+    kernel = random_features.with_ridge(phi @ phi.T / width, PROTOCOL.inner.ridge)
+    last = phi.T @ torch.linalg.solve(kernel, leaves[1]) / width
+    output = (random_features.features(outer_states, layer) @ last).tanh()
+    loss = (weights * (output - targets).square()).mean()
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, leaves)])
 
 
 def median_times(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -74,41 +59,45 @@ def median_times(contestants: dict[str, Callable[[], object]], rounds: int) -> d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (default 5)")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--policies", type=int, default=20, help="policies of the mean plain gradient (default 20)")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
-    engine = MetaGradient(SETTINGS, SIZE, (STATE, ACTION))
-    network = ARCHITECTURES[SETTINGS.inner.architecture]
-    initial = orthogonal_policies(network, STATE, ACTION, 1, generator, zero_output=True)
-    states = torch.randn(SIZE, STATE, generator=generator)
-    actions = torch.rand(SIZE, ACTION, generator=generator) * 2 - 1
-    outer = SETTINGS.outer.batch_size
+    engine = RidgeGradient(PROTOCOL)
+    states, sums = (torch.randn(SIZE, n, generator=generator) for n in (STATE, ACTION))
     batch = (
-        torch.randn(1, outer, STATE, generator=generator),
-        torch.rand(1, outer, ACTION, generator=generator) * 2 - 1,
-        torch.rand(1, outer, 1, generator=generator) * 2,
+        torch.randn(1, BATCH, STATE, generator=generator),
+        torch.rand(1, BATCH, ACTION, generator=generator) * 2 - 1,
+        torch.rand(1, BATCH, 1, generator=generator) * 2,
     )
-    inputs = (initial, states, actions, batch)
-    found = torch.cat([gradient.flatten() for gradient in engine(*inputs)[1:]])
-    square = torch.randn(1, 256, 256)
+
+    def layer(width: int) -> Tensor:
+        return random_features.fresh_layers(STATE, width, 1, generator)[0]
+
+    units, policy = layer(UNITS), layer(engine.width)
+    features = random_features.features(batch[0][0], units)
     times = median_times(
         {
-            "plain": lambda: plain_step(*inputs),
-            "engine": lambda: engine(*inputs),
-            "inner loop": lambda: engine.unroll.train(initial, states[None], actions[None]),
-            "its reverse": lambda: engine.unroll.pull_back(engine._cotangent),
-            "fresh policy": lambda: orthogonal_policies(network, STATE, ACTION, 1, generator, zero_output=True),
-            "50 products of 256^3": lambda: [torch.bmm(square, square) for _ in range(50)],
+            "plain": lambda: plain_step(policy, states, sums, batch),
+            "engine": lambda: engine(units, states, sums, batch),
+            "engine, forward alone": lambda: engine.predict(states, sums, units, batch[0][0]),
+            "random units": lambda: layer(UNITS),
+            "fitting one policy": lambda: random_features.fit(states, sums.tanh(), PROTOCOL.inner.ridge, policy[None]),
+            "50 products of the largest kind": lambda: [features.T @ features[:, :SIZE] for _ in range(50)],
         },
-        rounds,
+        arguments.rounds,
     )
     for name, seconds in times.items():
-        print(f"{name:>22} {1000 * seconds:8.1f} ms")
-    speed = 50 * 2 * 256**3 / times["50 products of 256^3"] / 1e9
-    print(f"ratio plain / engine {times['plain'] / times['engine']:.2f}; cosine of the two gradients ", end="")
-    print(f"{torch.cosine_similarity(found, plain_step(*inputs), dim=0).item():.6f}")
-    total = sum(flops()) / 1e9
-    print(f"products: {total:.2f} GFLOP, {1000 * total / speed:.0f} ms at the {speed:.0f} GFLOP/s of 256^3")
+        print(f"{name:>32} {1000 * seconds:8.1f} ms")
+    speed = 50 * 2 * BATCH * SIZE * UNITS / times["50 products of the largest kind"] / 1e9
+    total = flops(UNITS) / 1e9
+    print(f"ratio plain / engine {times['plain'] / times['engine']:.2f}")
+    print(f"products: {total:.2f} GFLOP, {1000 * total / speed:.0f} ms at the {speed:.0f} GFLOP/s of the largest")
+    ours = torch.cat([gradient.flatten() for gradient in engine(layer(8192), states, sums, batch)[1:]])
+    found = [plain_step(layer(engine.width), states, sums, batch) for _ in range(arguments.policies)]
+    cosine = torch.cosine_similarity(ours, torch.stack(found).mean(0), dim=0).item()
+    print(f"cosine of the engine's gradient with the mean of {len(found)} plain ones {cosine:.4f}", end="")
+    print(f", of two plain ones {torch.cosine_similarity(found[0], found[-1], dim=0).item():.4f}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ def test_meta_gradient_compares_with_the_plain_way():
     assert all(float(row[-1]) > 0.99 for row in rows), "the cosine between the two gradients"
 
 
+def test_the_gradient_of_the_project_protocol_is_the_mean_of_plain_ones():
+    lines = run("project_protocol.py", "--rounds", "1", "--policies", "4").splitlines()
+    assert float(re.search(r"mean of 4 plain ones ([\d.]+)", lines[-1])[1]) > 0.98
+
+
 def test_evaluation_compares_with_a_plain_loop():
     found = run("evaluation.py", "--env", "InvertedPendulum-v5", "--policies", "2", "--episodes", "2", "--rounds", "1")
     assert re.match(r"InvertedPendulum-v5: 2 policies x 2 episodes, .* ratio [\d.]+; the same returns", found)

@@ -46,7 +46,7 @@ def assert_score_is_the_published_one(printed: str) -> None:
 
     Episodes amplify rounding, which differs between processors: on another one a robot may overturn that runs here.
     """
-    table = (Path(__file__).parents[2] / "docs/results/table_1.md").read_text()
+    table = (Path(__file__).parents[2] / "docs/results/robots/table_1.md").read_text()
     low, high = map(float, re.search(r"^\| Av-PBC \| \S+ \[(\S+), (\S+)\]", table, re.M).groups())
     score = float(re.fullmatch(r"score (\S+)\n", printed)[1])
     assert 0.9 * low <= score <= 1.05 * high

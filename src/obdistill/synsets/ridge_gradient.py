@@ -18,7 +18,7 @@ from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.random_features import LARGEST_SUM, features, fresh_layers, sums_of, wide_kernel, with_ridge
 from obdistill.synsets.settings import DistillSettings
 
-UNITS = 512  # drawn at each outer step for the mean over w
+UNITS = 512  # drawn at each outer step for the mean over w, for each of `outer.initializations`
 # of the states, the actions as a leaf and a batch: loss, and its gradients with respect to the first two
 Gradient = Callable[[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]], tuple[Tensor, Tensor, Tensor]]
 
@@ -29,7 +29,7 @@ class RidgeGradient:
     Parameters
     ----------
     settings : DistillSettings
-        Inner loop.
+        Inner loop, number of initializations.
     dtype, device
         Of all tensors.
     """
@@ -41,11 +41,12 @@ class RidgeGradient:
     ) -> None:
         self.ridge = settings.inner.ridge
         (self.width,) = ARCHITECTURES[settings.inner.architecture].hidden_widths
+        self.units = UNITS * settings.outer.initializations
         self.dtype, self.device = dtype, device
 
     def fresh(self, dims: tuple[int, int], generator: torch.Generator) -> Gradient:
         """Draw random units; returns the gradient with the mean over them."""
-        return functools.partial(self, fresh_layers(dims[0], UNITS, 1, generator)[0].to(self.device, self.dtype))
+        return functools.partial(self, fresh_layers(dims[0], self.units, 1, generator)[0].to(self.device, self.dtype))
 
     def to_leaf(self, actions: Tensor) -> Tensor:
         """Return what the outer loop varies: sums before the tanh."""

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from obdistill.paper import names
-from obdistill.paper.figures.panels import SCORE, banded, by_row
+from obdistill.paper.figures.panels import SCORE, banded, by_row, legend_above
 from obdistill.paper.figures.style import COLUMN_WIDTH, TEXT_WIDTH, style
 from obdistill.paper.settings import FigureSettings
 
@@ -34,7 +34,7 @@ def performance_profiles(table: pd.DataFrame, settings: FigureSettings) -> Figur
         banded(axes, profile["threshold"], profile["fraction"], profile["low"], profile["high"], **line)
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    figure.legend(loc="outside upper center", ncols=4)
+    legend_above(figure, *axes.get_legend_handles_labels())
     return figure
 
 

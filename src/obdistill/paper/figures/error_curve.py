@@ -5,11 +5,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from obdistill.paper import names
-from obdistill.paper.figures.panels import banded, by_row, task_panels
-from obdistill.paper.figures.style import COLUMN_WIDTH, FIT, style
+from obdistill.paper.figures.panels import banded, by_row, legend_above, task_panels
+from obdistill.paper.figures.style import FIT, RC, style
 from obdistill.paper.settings import FigureSettings
 
 NEAR_EXPERT = ("near_expert", "default")
@@ -26,7 +26,8 @@ def error_curve(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     settings : FigureSettings
         Columns.
     """
-    figure, panels = task_panels(table, settings, ERROR)
+    figure, panels = task_panels(table, settings, "")
+    figure.supxlabel(ERROR, fontsize=RC["axes.labelsize"])
     synsets = table[table["what"] == "synset"]
     for axes, of_task in panels:
         of = dict(list(of_task.groupby("what")))
@@ -39,16 +40,15 @@ def error_curve(table: pd.DataFrame, settings: FigureSettings) -> Figure:
         for row, points in by_row(of.get("synset", synsets.iloc[:0])):
             axes.plot(points["error"], points["mean"], zorder=4, **_point(row))
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if len(panels) == 1 else (1,)))  # as many as fit
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     entries: dict[str, dict[str, Any]] = {names.FIT: FIT.options()}
     if (table["what"] == "near_expert").any():
         entries[names.row_label(NEAR_EXPERT)] = style(NEAR_EXPERT).options()
     entries |= {names.row_label(row): _point(row) for row in names.in_order(names.rows_of(synsets))}
     handles = [Line2D([], [], **options) for options in entries.values()]
-    columns = 4 if figure.get_figwidth() > COLUMN_WIDTH else 3
-    figure.legend(handles, list(entries), loc="outside upper center", ncols=columns)
+    legend_above(figure, handles, list(entries))
     return figure
 
 

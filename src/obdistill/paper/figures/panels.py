@@ -1,9 +1,10 @@
 """What several figures share: panels of tasks, banded curves, legends."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -15,17 +16,21 @@ from obdistill.paper.figures.style import BAND, COLUMN_WIDTH, EDGE, TEXT_WIDTH, 
 from obdistill.paper.names import Row
 from obdistill.paper.settings import FigureSettings
 
+HANDLE, LETTER, LINE = 0.45, 0.057, 0.16  # inches of a legend: its lines and gaps, a letter, the height of an entry
 SCORE = "Normalized score"  # 0: random policy, 100: expert
 
 
 def task_panels(
-    table: pd.DataFrame, settings: FigureSettings, x_label: str
+    table: pd.DataFrame, settings: FigureSettings, x_label: str, full_width: bool = False
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """Lay out one panel per task, in rows of at most `settings.columns`; returns each with its rows of the table."""
+    """Lay out one panel per task, in rows of at most `settings.columns`; returns each with its rows of the table.
+
+    With `full_width` each panel is as wide as the text.
+    """
     tasks = dict(list(table.groupby("task", sort=False)))
-    columns = min(settings.columns, len(tasks))
+    columns = 1 if full_width else min(settings.columns, len(tasks))
     rows = -(-len(tasks) // columns)
-    width = COLUMN_WIDTH if columns == 1 else TEXT_WIDTH
+    width = COLUMN_WIDTH if columns == 1 and not full_width else TEXT_WIDTH
     height = 2.0 if columns == 1 else 0.85 * width / columns + 0.2
     figure = Figure(figsize=(width, rows * height + 0.35), layout="constrained")
     panels = []
@@ -57,6 +62,14 @@ def banded(axes: Axes, at: ArrayLike, middle: ArrayLike, low: ArrayLike, high: A
 def legend(figure: Figure, rows: Iterable[Row]) -> None:
     """Draw a legend of methods above all panels."""
     shown = names.in_order(rows)
-    columns = len(shown) if figure.get_figwidth() > COLUMN_WIDTH else 3
-    entries = [Line2D([], [], **style(row).options()) for row in shown]
-    figure.legend(entries, [names.row_label(row) for row in shown], loc="outside upper center", ncols=columns)
+    legend_above(
+        figure, [Line2D([], [], **style(row).options()) for row in shown], [names.row_label(row) for row in shown]
+    )
+
+
+def legend_above(figure: Figure, entries: Sequence[Artist], labels: Sequence[str]) -> None:
+    """Draw a legend above all panels in as many columns as fit, and make room for its lines."""
+    of_entry = HANDLE + LETTER * max(map(len, labels))
+    columns = min(len(labels), max(1, int(figure.get_figwidth() / of_entry)))
+    figure.set_figheight(figure.get_figheight() + LINE * (-(-len(labels) // columns) - 1))
+    figure.legend(entries, labels, loc="outside upper center", ncols=columns)

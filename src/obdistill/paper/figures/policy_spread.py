@@ -9,6 +9,8 @@ from obdistill.paper.figures.panels import by_row, task_panels
 from obdistill.paper.figures.style import style
 from obdistill.paper.settings import FigureSettings
 
+MANY = 8  # rows whose names fit below a narrow panel
+
 
 def policy_spread(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     """Draw each policy's mean score as a dot, seeds side by side, and to the right the mean with its interval.
@@ -20,7 +22,8 @@ def policy_spread(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     settings : FigureSettings
         Columns.
     """
-    figure, panels = task_panels(table, settings, "")
+    crowded = len(set(names.rows_of(table))) > MANY
+    figure, panels = task_panels(table, settings, "", full_width=crowded)
     for axes, of_task in panels:
         rows = names.rows_of(of_task)
         for place, (row, cell) in enumerate(by_row(of_task)):
@@ -34,9 +37,12 @@ def policy_spread(table: pd.DataFrame, settings: FigureSettings) -> Figure:
             axes.errorbar(
                 place + 0.3, whole["mean"], errors, fmt="D", color="black", markersize=3, linewidth=1, capsize=2
             )
-        axes.set_xticks(range(len(rows)), [names.row_label(row).replace(" (", "\n(") for row in rows])
+        rotated = len(panels) > 1 or crowded
+        axes.set_xticks(
+            range(len(rows)), [names.row_label(row).replace(" (", " (" if rotated else "\n(") for row in rows]
+        )
         axes.tick_params("x", length=0)
-        if len(panels) > 1:
+        if rotated:
             for text in axes.get_xticklabels():
                 text.set(rotation=35, ha="right", rotation_mode="anchor")
         axes.grid(False, axis="x")

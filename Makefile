@@ -98,7 +98,7 @@ $(VENV)/.docs: $(READY)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	@touch $@
 
-readme: $(READY)  ## put the finished default run's table and figures into README.md and docs/results
+readme: $(READY)  ## put the finished default run's tables and figures into docs/results
 	python docs/publish_results.py
 
 page: $(READY)  ## build the page that trains in the browser into page/build (needs npm)

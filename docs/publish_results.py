@@ -71,10 +71,11 @@ def publish(run: str) -> None:
             description = Description.of(json.loads((source / f"{name}.json").read_text()))
             parts += [f"![{name}]({name}.png)", description.caption, *filter(None, [markdown_details(description)])]
     (target / "README.md").write_text("\n\n".join(parts) + "\n")
-    if page is not None:
-        write(ROOT / page, "results", (target / "table_1.md").read_text())
-    if page == "README.md":
-        for name in ("figure_1", "figure_2"):
+    if page is None:
+        return
+    write(ROOT / page, "results", (target / "table_1.md").read_text())
+    for name in ("figure_1", "figure_2"):
+        if name in figures:
             write(ROOT / page, name, figure(name, folder))
 
 

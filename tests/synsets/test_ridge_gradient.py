@@ -4,6 +4,7 @@ import pydantic
 import pytest
 import torch
 
+from obdistill.core.errors import UserError
 from obdistill.policies import random_features
 from obdistill.synsets.objectives import RegressionTargets
 from obdistill.synsets.outer_loop import OuterLoop, OuterProblem
@@ -67,6 +68,18 @@ def test_the_loop_lowers_the_loss_and_gives_actions_within_the_bounds():
     assert loop.snapshot_actions.abs().max() < 1
     expected = random_features.sums_of(loop.snapshot_actions[0])
     assert torch.allclose(expected, loop.mean_actions.clamp(-5, 5), atol=2e-3), "what a policy is then fitted to"
+
+
+def test_a_ridge_too_small_for_the_pairs_is_named():
+    """A pair that comes twice makes the kernel singular."""
+    states, sums, at = (tensor.float() for tensor in drawn(0, (6, 3), (6, 2), (4, 3)))
+    states, sums = states.repeat(40, 1), sums.repeat(40, 1)
+    units = random_features.fresh_layers(3, 16, 1, torch.Generator().manual_seed(0))[0]
+    inner = INNER.model_copy(update={"ridge": 1e-12})
+    with pytest.raises(UserError, match=r"inner\.ridge: 1e-12: too small for these pairs in float32; take 1e-6 or more"):
+        RidgeGradient(DistillSettings(inner=inner)).predict(states, sums, units, at)
+    output, _ = RidgeGradient(DistillSettings(inner=inner)).predict(states * torch.nan, sums, units, at)
+    assert output.isnan().all()  # stopped by the outer loop, with the step's number
 
 
 def test_networks_with_more_hidden_layers_are_refused():

@@ -35,8 +35,8 @@ def check_ridge(optimizer: str, architecture: str) -> None:
         )
 
 
-class FitSettings(Settings):
-    """How a policy is trained on pairs, but for how long."""
+class TrainingSettings(Settings):
+    """What the inner loop of a distillation and the training of a policy to be evaluated have in common."""
 
     architecture: ArchitectureName = Field(
         "mlp_4", description="policy network, e.g. mlp_4: 4 linear layers, 256 units wide (paper; others in Table 2)"
@@ -47,11 +47,16 @@ class FitSettings(Settings):
         "closed form, without steps",
     )
     learning_rate: float = Field(0.1, gt=0, description="learning rate of the optimizer (paper: 0.1)")
-    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of sgd (paper: 0)")
     epsilon: float = Field(1e-8, gt=0, description="epsilon of adam and adamw: smaller gradients make smaller steps")
     output_start: Start = Field(
         "orthogonal", description="last layer of a fresh policy: orthogonal (paper), or zero, so that all act alike"
     )
+
+
+class FitSettings(TrainingSettings):
+    """How a policy is trained on pairs, but for how long."""
+
     weight_decay: float = Field(0.01, ge=0, description="weight decay of adamw")
     batch_size: int | None = Field(None, ge=1, description="pairs per step; null: all of them (paper)")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from obdistill.core.errors import UserError
 from obdistill.policies.architectures import ARCHITECTURES
 from obdistill.policies.random_features import LARGEST_SUM, features, fresh_layers, sums_of, wide_kernel, with_ridge
 from obdistill.synsets.settings import DistillSettings
@@ -86,10 +87,21 @@ class RidgeGradient:
         return loss.detach(), states_gradient, sums_gradient
 
     def predict(self, states: Tensor, sums: Tensor, units: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the action of an infinitely wide policy, and the variance of its sum over those of H units."""
+        """Return the action of an infinitely wide policy, and the variance of its sum over those of H units.
+
+        Raises
+        ------
+        UserError
+            If the ridge is too small for the pairs in the tensors' precision.
+        """
         limited = sums.clamp(-LARGEST_SUM, LARGEST_SUM)
         of_pairs, of_states = features(states, units), features(at, units)  # (N, M), (B, M)
-        factor = torch.linalg.cholesky(with_ridge(wide_kernel(states, states), self.ridge))
+        kernel = with_ridge(wide_kernel(states, states), self.ridge)
+        factor, failed = torch.linalg.cholesky_ex(kernel)
+        if failed and kernel.isfinite().all():  # a run that diverged is the outer loop's to stop
+            raise UserError(
+                f"inner.ridge: {self.ridge}: too small for these pairs in {self.precision}; take 1e-6 or more (default: 1e-3)"
+            )
         solved = torch.cholesky_solve(torch.cat([of_pairs, limited], 1), factor)  # (N, M + A)
         explained, found = (wide_kernel(at, states) @ solved).split(
             [units.shape[1], sums.shape[1]], 1

@@ -5,15 +5,12 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from obdistill.core.settings import Settings
-from obdistill.policies.settings import RIDGE, ArchitectureName, Precision, Start, check_ridge
+from obdistill.policies.settings import RIDGE, Precision, TrainingSettings, check_ridge
 
 
-class InnerSettings(Settings):
+class InnerSettings(TrainingSettings):
     """The inner loop: behavior cloning of a fresh policy on the synset."""
 
-    architecture: ArchitectureName = Field(
-        "mlp_4", description="policy network, e.g. mlp_4: 4 linear layers, 256 units wide (paper)"
-    )
     optimizer: Literal["sgd", "adam", "ridge"] = Field(
         "sgd",
         description="inner optimizer: sgd (paper), adam, or ridge, which draws the hidden layer and fits the last one "
@@ -21,12 +18,6 @@ class InnerSettings(Settings):
     )
     ridge: float = Field(1e-3, gt=0, description=RIDGE)
     steps: int = Field(100, ge=1, description="full-batch steps (paper: 100)")
-    learning_rate: float = Field(0.1, gt=0, description="learning rate of the inner optimizer (paper: 0.1)")
-    momentum: float = Field(0.0, ge=0, lt=1, description="momentum of the inner sgd (paper: 0)")
-    epsilon: float = Field(1e-8, gt=0, description="epsilon of the inner adam: smaller gradients make smaller steps")
-    output_start: Start = Field(
-        "orthogonal", description="last layer of a fresh policy: orthogonal (paper), or zero, so that all act alike"
-    )
 
     @model_validator(mode="after")
     def _ridge_fits(self) -> "InnerSettings":

@@ -245,6 +245,14 @@ def test_costs_need_whole_data():
         Config.parse({**GOOD, "whole_data": None, "overrides": [], "cost_repeats": 5}, "bad.yaml")
 
 
+def test_pairs_of_rows_must_be_there():
+    report = {"table": {"pairs": [["pbc", "av_pbc/papr"]]}}
+    with pytest.raises(UserError, match=r"report\.table\.pairs\[0\]: 'av_pbc/papr': no such row; allowed: .*av_pbc"):
+        Config.parse({**GOOD, "report": report}, "bad.yaml")
+    with pytest.raises(UserError, match=r"report\.table\.pairs\[0\]: 'pbc': stands on both sides"):
+        Config.parse({**GOOD, "report": {"table": {"pairs": [["pbc", "pbc"]]}}}, "bad.yaml")
+
+
 def test_protocols_win_over_overrides():
     protocols = {"big": {"methods": ["pbc"], "evaluate": {"episodes": 3, "bc": {"architecture": "mlp_6"}}}}
     overrides = [{"tasks": "own", "evaluate": {"episodes": 7, "bc": {"steps": 9}}}]

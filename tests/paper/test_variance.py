@@ -3,11 +3,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from helpers.fake_returns import read, write_returns
 from obdistill.core.errors import UserError
 from obdistill.paper.episodes import by_task_and_row
-from obdistill.paper.statistics import variance
+from obdistill.paper.statistics import comparisons, variance
 
 
 def draw(rng, shape, sds, mean=0.0):
@@ -200,7 +201,7 @@ def test_half_width_is_that_of_simulated_intervals():
 
 
 def decompose(paths):
-    return variance.decompose(by_task_and_row(read(paths)))
+    return comparisons.decompose(by_task_and_row(read(paths)))
 
 
 def test_pairs_share_seeds_policies_and_episodes(tmp_path):
@@ -223,6 +224,29 @@ def test_pairs_share_seeds_policies_and_episodes(tmp_path):
     assert pair["mean"] == pytest.approx(7 + 1 / 3)  # the seeds' 0, 10, 20 and everything of the policies is shared
     assert pair["policy_variance"] == pair["episode_variance"] == 0
     assert pair["p_student_t_holm"] == pair["p_student_t"] < 0.01
+
+
+def test_chosen_pairs_and_their_average_over_tasks(tmp_path):
+    """Rows of variants, and the mean of tasks by seed."""
+    differences = {"hopper_medium": [4, 6, 8], "walker2d_medium": [1, 1, 4]}
+    for task, of_task in differences.items():
+        for seed, difference in enumerate(of_task):
+            for variant, score in (("default", 10.0), ("paper", 10.0 + difference)):
+                path = tmp_path / f"{task}{variant}{seed}.csv"
+                write_returns(path, score, task=task, variant=variant, seed=seed, policies=2, episodes=2)
+    cells = by_task_and_row(read(tmp_path.glob("*.csv")))
+    pair = ("av_pbc", "paper"), ("av_pbc", "default")
+    table = comparisons.decompose(cells, pairs=[pair, (("pbc", "paper"), ("pbc", "default"))])
+    found = table[table["other"].notna()].set_index("task")
+    assert found["mean"].tolist() == [6, 2, 4]
+    assert list(found.index) == ["hopper_medium", "walker2d_medium", "average"]
+    average = found.loc["average"]
+    means = np.array([2.5, 3.5, 6.0])
+    half = 4.302653 * means.std(ddof=1) / np.sqrt(3)
+    assert [average["low"], average["high"]] == pytest.approx([4 - half, 4 + half], rel=1e-6)
+    assert average["p_student_t"] == pytest.approx(scipy.stats.ttest_1samp(means, 0).pvalue)
+    assert np.isnan(average["p_likelihood_ratio"])
+    assert average["seeds"] == 3
 
 
 def test_unbalanced_or_shared_policies_are_refused(tmp_path):

@@ -143,6 +143,18 @@ def _drawn_method(config: ExperimentSettings) -> Iterator[Problem]:
         yield Problem(("report", "figure", "method"), text)
 
 
+def _pairs(config: ExperimentSettings) -> Iterator[Problem]:
+    rows = [f"{method}/{name}" for name, variant in config.variants.items() for method in variant.methods]
+    allowed = [*config.methods, *rows]
+    for index, pair in enumerate(config.report.table.pairs or ()):
+        for name in pair:
+            if name not in allowed:
+                text = f"{name!r}: no such row; allowed: {', '.join(allowed)}"
+                yield Problem(("report", "table", "pairs", index), text)
+        if pair[0] == pair[1]:
+            yield Problem(("report", "table", "pairs", index), f"{pair[0]!r}: stands on both sides; name another row")
+
+
 def _whole_data(config: ExperimentSettings) -> Iterator[Problem]:
     if config.whole_data is not None:
         return
@@ -180,6 +192,7 @@ CHECKS: dict[Callable[[ExperimentSettings], Iterator[Problem]], tuple[str, ...]]
     _files: (),
     _sizes: ("sizes", "report"),
     _drawn_method: ("methods", "report"),
+    _pairs: ("methods", "variants", "report"),
     _whole_data: ("whole_data",),
     _error_curve: ("tasks",),
     _patterns: ("tasks",),

@@ -75,7 +75,7 @@ TABLE_SELECTIONS: dict[str, Selection] = {
     "table_4": Selection(reads="costs"),
     "table_5": Selection(where={**AV_PBC, "protocol": ("standard",)}, compares="size"),
     "aggregates": Selection(where=SYNSETS),
-    "variance": Selection(where=SYNSETS),
+    "variance": Selection(where={"protocol": ("standard",), "method": SYNSET_METHODS}),
 }
 FIGURE_SELECTIONS: dict[str, Selection] = {
     "figure_1": Selection(where=STANDARD),

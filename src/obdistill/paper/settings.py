@@ -1,6 +1,6 @@
 """Names and settings of tables and figures."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ FigureName = Literal[
     "performance_profiles",
     "precision",
 ]
+RowName = Annotated[str, Field(pattern="^[a-z0-9_]+(/[a-z0-9_]+)?$")]
 
 
 class TableSettings(Settings):
@@ -40,6 +41,12 @@ class TableSettings(Settings):
     size: int | None = Field(None, ge=1, description="synset size to show, one of sizes; null: the only one")
     difference: float = Field(
         5.0, gt=0, description="true difference of two methods' scores for which the table variance counts seeds"
+    )
+    pairs: tuple[tuple[RowName, RowName], ...] | None = Field(
+        None,
+        min_length=1,
+        description="rows whose difference, the first less the second, the table variance tests, each by its method or "
+        "as method/variant, e.g. [[av_pbc, pbc], [av_pbc/paper, pbc/paper]]; null: all methods, without variants",
     )
     digits: int = Field(1, ge=0, le=4, description="decimals in Markdown and LaTeX")
     paper_datasets: dict[str, str] = Field(

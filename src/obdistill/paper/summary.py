@@ -35,7 +35,7 @@ def findings(tests: pd.DataFrame, level: float = 0.05) -> list[str]:
     """
     sentences = []
     for task, pairs in tests[tests["other"].notna()].groupby("task", sort=False):
-        where = " ".join(names.task_label(str(task)))
+        where = " ".join(names.task_label(str(task))).rstrip()
         for pair in pairs.itertuples():
             ours, theirs = (pair.method, pair.variant), (pair.other, pair.other_variant)
             sentences.append(f"{where}: {_finding(pair, names.row_label(ours), names.row_label(theirs), level)}")

@@ -100,7 +100,7 @@ class RidgeGradient:
         factor, failed = torch.linalg.cholesky_ex(kernel)
         if failed and kernel.isfinite().all():  # a run that diverged is the outer loop's to stop
             raise UserError(
-                f"inner.ridge: {self.ridge}: too small for these pairs in {self.precision}; take 1e-6 or more (default: 1e-3)"
+                f"inner.ridge: {self.ridge}: too small for these pairs in {self.precision}; take 1e-6 or more"
             )
         solved = torch.cholesky_solve(torch.cat([of_pairs, limited], 1), factor)  # (N, M + A)
         explained, found = (wide_kernel(at, states) @ solved).split(

@@ -15,25 +15,16 @@ Sources: Searle, Casella and McCulloch, "Variance Components", 1992, chapters 3 
 "Towards inferential reproducibility of machine learning research", ICLR 2023, https://arxiv.org/abs/2302.04054.
 """
 
-import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from obdistill.core.errors import UserError
-from obdistill.paper.names import Cells
 from obdistill.paper.statistics import intervals
 
 COUNTS = {"seeds": "seed", "policies": "policy", "episodes": "episode"}
 LEVELS = tuple(COUNTS.values())
-PARTS = ("variance", "low", "high", "share", "bound")
-COLUMNS = (
-    *("task", "method", "variant", "other", "other_variant", "mean", "low", "high", *COUNTS),
-    *(f"{level}_{part}" for level in LEVELS for part in PARTS),
-    *("likelihood_ratio", "p_likelihood_ratio", "p_likelihood_ratio_holm", "p_student_t", "p_student_t_holm"),
-    *("seeds_needed", "seeds_needed_at_least", "smallest_difference"),
-)
 POWER = 0.8  # of a claim, by convention
 
 
@@ -249,63 +240,6 @@ def smallest_difference(variance: float, n_seeds: int, confidence: float = 0.95)
         return np.nan
     noncentrality = nctdtrinc(n_seeds - 1, 1 - POWER, stdtrit(n_seeds - 1, (1 + confidence) / 2))
     return float(noncentrality * np.sqrt(variance / n_seeds))
-
-
-def decompose(cells: Cells, confidence: float = 0.95, difference: float = 5.0) -> pd.DataFrame:
-    """Split the variance of each method's scores on each task, and test each pair of methods.
-
-    Parameters
-    ----------
-    cells : mapping
-        As `Cells`.
-    confidence : float
-        In (0, 1), of all intervals.
-    difference : float
-        True difference of two methods that is to be found, > 0, in score units.
-
-    Returns
-    -------
-    DataFrame
-        One row per task, method and variant, and one per task and pair (`other` and `other_variant` are set; it is
-        about the first minus the other).
-        mean with its Student-t interval low, high over seeds; seeds, policies and episodes; for each level its
-        variance, interval, share of the three and whether it is at its bound; for pairs the tests, also Holm-adjusted
-        over the pairs of a task, the seeds needed to find `difference`, with as many policies and episodes as here and,
-        at least, with any number of them, and the smallest difference that as many seeds as here find.
-    """
-    rows = []
-    for task, of_task in cells.items():
-        scores = {row: balanced(cell) for row, cell in of_task.items()}
-        tests = []
-        for (method, variant), ours in scores.items():
-            rows.append({"task": task, "method": method, "variant": variant, **_describe(cube(ours), confidence)})
-        for other, ours_name in itertools.combinations(scores, 2):
-            differences = paired_differences(scores[ours_name], scores[other])
-            if len(differences):
-                shared = cube(differences)
-                pair = dict(zip(("method", "variant", "other", "other_variant"), (*ours_name, *other), strict=True))
-                row = {"task": task} | pair | _describe(shared, confidence) | mean_test(shared)._asdict()
-                of_means = np.var(shared.mean((1, 2)), ddof=1) if len(shared) > 1 else np.nan
-                row["seeds_needed"] = seeds_needed(of_means, difference, confidence)
-                row["seeds_needed_at_least"] = seeds_needed(row["seed_variance"], difference, confidence)
-                row["smallest_difference"] = smallest_difference(of_means, len(shared), confidence)
-                tests.append(row)
-        for test in ("p_likelihood_ratio", "p_student_t"):
-            for row, adjusted in zip(tests, holm(np.array([row[test] for row in tests])), strict=True):
-                row[f"{test}_holm"] = adjusted
-        rows += tests
-    return pd.DataFrame(rows).reindex(columns=COLUMNS)
-
-
-def _describe(scores: np.ndarray, confidence: float) -> dict[str, Any]:
-    mean, low, high, _ = intervals.student_t_interval([scores.mean((1, 2))], confidence)
-    row = {"mean": mean, "low": low, "high": high} | dict(zip(COUNTS, scores.shape, strict=True))
-    found = components(scores, confidence)
-    total = found.variance.sum()
-    share = found.variance / (total if total > 0 else np.nan)
-    for name, values in zip(PARTS, (*found[:3], share, found.bound), strict=True):
-        row |= {f"{level}_{name}": value for level, value in zip(LEVELS, values, strict=True)}
-    return row
 
 
 def half_width(

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from obdistill.core.methods import DEFAULT, row_of
 from obdistill.paper import names
 from obdistill.paper.description import Description, count
+from obdistill.paper.numbers import AVERAGE
 from obdistill.paper.settings import TableSettings
-from obdistill.paper.statistics import variance
+from obdistill.paper.statistics import comparisons, variance
 from obdistill.paper.tables.table import Cell, Heads, Rows, averaged_cells
 
 
@@ -17,23 +19,29 @@ class VarianceTable:
     """Standard deviations of seeds, policies and episodes by method, and tests of each pair of methods."""
 
     def summarize(self, rows: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
-        """Compute the long form; see `obdistill.paper.statistics.variance.decompose`."""
-        cells = averaged_cells(rows, settings.last_snapshots)
-        return variance.decompose(cells, settings.confidence, settings.difference)
+        """Compute the long form; see `obdistill.paper.statistics.comparisons.decompose`."""
+        pairs = None if settings.pairs is None else [(row_of(ours), row_of(other)) for ours, other in settings.pairs]
+        shown = None if pairs is None else {row for pair in pairs for row in pair}
+        cells = {
+            task: {row: cell for row, cell in of_task.items() if (row[1] == DEFAULT if shown is None else row in shown)}
+            for task, of_task in averaged_cells(rows, settings.last_snapshots).items()
+        }
+        return comparisons.decompose(cells, settings.confidence, settings.difference, pairs)
 
     def arrange(self, table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
-        """Arrange the long form: tasks are columns; three rows per method, then four per pair of methods."""
+        """Arrange the long form: tasks are columns, then their average; three rows per method, four per pair."""
         tasks = list(table["task"].unique())
         rows: Rows = {}
         for label, of_row in sorted(_by_label(table), key=lambda entry: entry[1]["other"].notna().any()):
             by_task = {row.task: _texts(row, digits) for row in of_row.itertuples()}
             for pattern in next(iter(by_task.values())):
                 rows[pattern.format(label)] = [by_task[task][pattern] if task in by_task else Cell() for task in tasks]
-        return [names.task_label(task) for task in tasks], rows
+        return [("Average", "") if task == AVERAGE else names.task_label(task) for task in tasks], rows
 
     def describe(self, table: pd.DataFrame, settings: TableSettings) -> Description:
         """Write caption, notes and counts."""
-        methods, pairs = table[table["other"].isna()], table[table["other"].notna()]
+        methods, tests = table[table["other"].isna()], table[table["other"].notna()]
+        pairs = tests[tests["task"] != AVERAGE]
         caption = (
             "Standard deviation of the score (share of its variance) from distillation seeds, from policies within a "
             "seed and from episodes of a policy."
@@ -57,6 +65,8 @@ class VarianceTable:
                 "any number of them); few seeds tell these numbers roughly. Smallest found: the true difference that "
                 "as many seeds as here find so.",
             ]
+        if len(tests) > len(pairs):
+            notes.append("Average: the tasks' mean, paired by seed; Student's t alone.")
         for n in sorted(set(pairs["seeds"]) - {1}):
             rate = f"{100 * variance.false_positive_rate(n):.0f} %"
             notes.append(f"With {n} seeds an uncorrected likelihood-ratio p is below 0.05 by chance in up to {rate}.")

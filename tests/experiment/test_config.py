@@ -147,8 +147,8 @@ def test_a_missing_file(before, capsys):
         ("config/paper.yaml config/fast.yaml", 1131),
         ("config/paper.yaml config/fast.yaml config/rebrac.yaml", 1131),
         ("config/published.yaml", 492),
-        ("config/robots.yaml", 397),
-        ("config/av_pbc.yaml", 170),
+        ("config/robots.yaml", 843),
+        ("config/av_pbc.yaml", 496),
     ],
 )
 def test_the_projects_own_configurations(name, jobs, monkeypatch):

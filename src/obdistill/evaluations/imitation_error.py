@@ -12,7 +12,7 @@ from obdistill.datasets.transitions import Dataset, read_dataset
 from obdistill.near_experts.near_expert import NearExpert, read_near_expert
 from obdistill.policies.trained import TrainedPolicies
 
-STATES = 10_240  # at most, drawn from the dataset: the same for all policies that are compared
+STATES = 4096  # at most, drawn from the dataset: the same for all policies that are compared
 ROWS_AT_ONCE = 2048  # the activations of ten policies take 20 MB per layer
 
 

@@ -96,7 +96,7 @@ def test_the_report_opens_with_the_result(workflow, tmp_path):
     for mean in pd.read_csv(paper / "table_1.csv")["mean"]:
         assert f"{mean:.1f}" in text, mean
     findings = json.loads((paper / "findings.json").read_text())["findings"]
-    assert len(findings) == 2 * 6  # tasks, pairs of four methods
+    assert len(findings) == 3 * 6  # two tasks and their average, pairs of four methods
     positions = [text.index(part) for part in ("Hopper", *findings, "Jobs: ", "Settings, defaults filled in")]
     assert positions == sorted(positions)
     assert body.index('<img src="data:image/png;base64,') < body.index("<table>") < body.index(findings[0])

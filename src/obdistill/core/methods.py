@@ -49,9 +49,3 @@ SYNSET_METHODS = tuple(name for name, method in METHODS.items() if method.on_syn
 OBJECTIVES = tuple(name for name, method in METHODS.items() if method.distilled)
 SELECTIONS = tuple(name for name in SYNSET_METHODS if not METHODS[name].distilled)
 PAPER_METHODS = ("random", "dbc", "pbc", "av_pbc")  # of a grid whose configuration names no methods
-
-
-def row_of(name: str) -> tuple[str, str]:
-    """Read the name of a table's row: ``av_pbc``, or ``av_pbc/paper`` for a variant -> method and variant."""
-    method, _, variant = name.partition("/")
-    return method, variant or DEFAULT

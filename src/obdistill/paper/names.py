@@ -31,6 +31,12 @@ def row_label(row: Row) -> str:
     return label if variant == DEFAULT else f"{label} ({variant.replace('_', ' ')})"
 
 
+def row_of(name: str) -> Row:
+    """Read the name of a row in a configuration: ``av_pbc``, or ``av_pbc/paper`` for a variant."""
+    method, _, variant = name.partition("/")
+    return method, variant or DEFAULT
+
+
 def row_position(row: Row) -> tuple[int, bool, str]:
     """Return the sort key of a row: methods as they are registered, the default variant first."""
     method, variant = row

@@ -20,7 +20,9 @@ class VarianceTable:
 
     def summarize(self, rows: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
         """Compute the long form; see `obdistill.paper.statistics.comparisons.decompose`."""
-        pairs = settings.pairs and [(names.row_of(ours), names.row_of(other)) for ours, other in settings.pairs]
+        pairs = None
+        if settings.pairs is not None:
+            pairs = [(names.row_of(ours), names.row_of(other)) for ours, other in settings.pairs]
         shown = None if pairs is None else {row for pair in pairs for row in pair}
         cells = {
             task: {row: cell for row, cell in of_task.items() if (row[1] == DEFAULT if shown is None else row in shown)}

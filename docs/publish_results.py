@@ -60,7 +60,8 @@ def publish(run: str) -> None:
     tables, figures, folder, page = RUNS[run]
     source, target = ROOT / "results/paper", ROOT / "docs/results" / folder
     target.mkdir(parents=True, exist_ok=True)
-    for name in ["table_1.csv", *(f"{table}.md" for table in tables), *(f"{figure}.png" for figure in figures)]:
+    numbers = [f"{table}.csv" for table in ("table_1", "variance") if table in tables]
+    for name in [*numbers, *(f"{table}.md" for table in tables), *(f"{figure}.png" for figure in figures)]:
         shutil.copy(source / name, target / name)
     parts = [f"# Tables and figures of the {run} run", "Written by docs/publish_results.py."]
     for name in [*tables, *figures]:

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,8 +33,9 @@ RUNS = {
         "README.md",
     ),
     "recipe": (["table_1"], ["recipes"], "recipe", "docs/recipe.md"),
-    "av_pbc": (["table_1", "variance"], ["policy_spread"], "av_pbc", "docs/protocol.md"),
+    "av_pbc": (["table_1", "variance"], ["policy_spread"], "av_pbc", None),
 }
+DIFFERENCES = ["robots", "av_pbc"]  # runs whose pairs docs/protocol.md shows
 STEPS = 500  # outer steps that the README shows beside the last
 
 
@@ -72,6 +74,8 @@ def publish(run: str) -> None:
             description = Description.of(json.loads((source / f"{name}.json").read_text()))
             parts += [f"![{name}]({name}.png)", description.caption, *filter(None, [markdown_details(description)])]
     (target / "README.md").write_text("\n\n".join(parts) + "\n")
+    if run in DIFFERENCES:
+        write(ROOT / "docs/protocol.md", f"differences_{run}", differences(run))
     if page is None:
         return
     write(ROOT / page, "results", (target / "table_1.md").read_text())
@@ -86,6 +90,28 @@ def figure(name: str, folder: str) -> str:
     captions = page.read_text() if page.exists() else ""
     caption = captions.partition(f"![{name}]({name}.png)\n\n")[2].partition("\n")[0]
     return f"![{_title(name)}](docs/results/{folder}/{name}.png)\n" + (f"\n<sub>{caption}</sub>\n" if caption else "")
+
+
+def differences(run: str) -> str:
+    """Show the pairs that a run's table `variance` compares: difference [interval] p of Student's t, by task."""
+    tests = pd.read_csv(ROOT / "docs/results" / run / "variance.csv").dropna(subset=["other"])
+    tasks = list(tests["task"].unique())
+    lines = ["| | " + " | ".join(" ".join(names.task_label(task)).strip() for task in tasks) + " |"]
+    lines.append("|---|" + "---:|" * len(tasks))
+    for (method, variant, other, other_variant), of_pair in tests.groupby(
+        ["method", "variant", "other", "other_variant"], sort=False
+    ):
+        label = f"{names.row_label((method, variant))} − {names.row_label((other, other_variant))}"
+        by_task = {row.task: row for row in of_pair.itertuples()}
+        lines.append(f"| {label} | " + " | ".join(_difference(by_task.get(task)) for task in tasks) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _difference(row: Any) -> str:
+    if row is None:
+        return "–"
+    p = names.p_value(row.p_student_t)
+    return f"{names.number(row.mean, 1)} {names.interval(row.low, row.high, 1)}, p {p if p[0] == '<' else f'= {p}'}"
 
 
 def _title(name: str) -> str:

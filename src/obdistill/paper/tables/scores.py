@@ -158,7 +158,7 @@ class ScoreTable:
         for key, cells in table.groupby(KEYS[self.rows], sort=False):
             by_task = {cell.task: text(cell) for cell in cells.itertuples()}
             rows[self._label(key)] = [by_task.get(task, Cell()) for task in tasks]
-        return [("Average", "") if task == AVERAGE else names.task_label(task) for task in tasks], rows
+        return [names.task_label(task) for task in tasks], rows
 
     def describe(self, table: pd.DataFrame, settings: TableSettings) -> Description:
         """Write caption, notes and counts."""

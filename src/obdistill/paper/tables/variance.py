@@ -38,7 +38,7 @@ class VarianceTable:
             by_task = {row.task: _texts(row, digits) for row in of_row.itertuples()}
             for pattern in next(iter(by_task.values())):
                 rows[pattern.format(label)] = [by_task[task][pattern] if task in by_task else Cell() for task in tasks]
-        return [("Average", "") if task == AVERAGE else names.task_label(task) for task in tasks], rows
+        return [names.task_label(task) for task in tasks], rows
 
     def describe(self, table: pd.DataFrame, settings: TableSettings) -> Description:
         """Write caption, notes and counts."""

@@ -28,13 +28,22 @@ def publish():
     [
         ("README.md", "docs/results/robots"),
         ("docs/recipe.md", "docs/results/recipe"),
-        ("docs/protocol.md", "docs/results/av_pbc"),
     ],
 )
 def test_the_table_of_a_page_is_the_published_one(publish, page, folder):
     shown = publish.block((ROOT / page).read_text(), "results")
     assert shown == (ROOT / folder / "table_1.md").read_text()
     assert "Av-PBC" in shown
+
+
+@pytest.mark.parametrize("run", ["robots", "av_pbc"])
+def test_differences_are_the_published_ones(publish, run):
+    shown = publish.block((ROOT / "docs/protocol.md").read_text(), f"differences_{run}")
+    assert shown == publish.differences(run)
+    average = pd.read_csv(ROOT / f"docs/results/{run}/variance.csv").query("task == 'average' and method == 'av_pbc'")
+    for mean in average["mean"]:
+        assert f" {mean:.1f} [".replace("-", "−") in shown
+    assert "Av-PBC − PBC" in shown
 
 
 @pytest.mark.parametrize("name", ["figure_1", "figure_2"])
@@ -72,6 +81,10 @@ def test_publishing_copies_results_and_writes_captions(publish, tmp_path, monkey
     for name in tables:
         (source / f"{name}.md").write_text(f"cells of {name}\n\nits caption\n")
     (source / "table_1.csv").write_text("csv")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/protocol.md").write_text("".join(publish.marks("differences_robots")))
+    columns = "task,method,variant,other,other_variant,mean,low,high,p_student_t"
+    (source / "variance.csv").write_text(f"{columns}\naverage,av_pbc,paper,pbc,paper,5.46,0.8,10.1,0.0312\n")
     for name in figures:
         (source / f"{name}.png").write_text("png")
         (source / f"{name}.json").write_text(json.dumps({"caption": f"caption of {name}", "notes": [], "counts": []}))
@@ -83,6 +96,8 @@ def test_publishing_copies_results_and_writes_captions(publish, tmp_path, monkey
     shown = f"{figure[0]}![Figure 2](docs/results/robots/figure_2.png)\n\n<sub>caption of figure_2</sub>\n{figure[1]}"
     table = f"{start}cells of table_1\n\nits caption\n{end}"
     assert (tmp_path / "README.md").read_text() == f"before\n{table}\n{shown}\nafter\n"
+    row = "| Av-PBC (paper) − PBC (paper) | 5.5 [0.8, 10.1], p = 0.031 |"
+    assert row in (tmp_path / "docs/protocol.md").read_text()
     page = (tmp_path / "docs/results/robots/README.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("## ")][:2] == ["## Table 1", "## Aggregates"]
     for name in figures:

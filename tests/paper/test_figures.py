@@ -171,6 +171,13 @@ def test_seconds_are_averaged_over_seeds(tmp_path):
     assert table[table["variant"] == "slow"]["seconds"].tolist() == pytest.approx([2, 4])
 
 
+def test_variants_may_be_left_out_of_learning_curves(tmp_path):
+    episodes = read(write_recipes(tmp_path))
+    for variants, expected in ((True, {"default", "slow_start"}), (False, {"default"})):
+        cells = arrange("figure_1", episodes, FigureSettings(variants=variants))
+        assert {variant for of_task in cells.values() for _, variant in of_task} == expected
+
+
 def test_learning_curves_as_numbers(returns):
     table = compute("figure_1", returns)
     assert list(table) == ["task", "method", "variant", "step", "mean", "low", "high", "n"]

@@ -62,6 +62,7 @@ class FigureSettings(Settings):
     renamed: ClassVar = {"n_pairs": "size", "objective": "method"}
 
     confidence: float = Field(0.95, gt=0, lt=1, description="level of the Student-t bands over seeds")
+    variants: bool = Field(True, description="whether figure_1 shows variants beside the settings of distill")
     size: int | None = Field(None, ge=1, description="synset size to show, one of sizes; null: the only one")
     last_snapshots: int = Field(
         5,

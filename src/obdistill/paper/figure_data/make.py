@@ -9,7 +9,7 @@ import pandas as pd
 
 from obdistill.core import artifacts
 from obdistill.core.errors import UserError
-from obdistill.core.methods import METHODS
+from obdistill.core.methods import DEFAULT, METHODS
 from obdistill.paper import names
 from obdistill.paper.description import count
 from obdistill.paper.episodes import Cells, by_task_and_row, check_cell, read_episodes, select
@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 def every_snapshot(cell: pd.DataFrame, settings: FigureSettings) -> pd.DataFrame:
     """Keep all episodes."""
     return cell
+
+
+def every_snapshot_but_of_variants(cell: pd.DataFrame, settings: FigureSettings) -> pd.DataFrame:
+    """Keep all episodes, and nothing of a variant if these are not to be shown."""
+    return cell if settings.variants or cell["variant"].iloc[0] == DEFAULT else cell.iloc[:0]
 
 
 def averaged_snapshots(cell: pd.DataFrame, settings: FigureSettings) -> pd.DataFrame:
@@ -61,7 +66,7 @@ class FigureData:
 # which episodes each is about: `obdistill.paper.selection`. figure_2 and error_curve are made from other files, by
 # `obdistill.paper.figure_data.poses` and `error_curve`
 FIGURE_DATA: dict[str, FigureData] = {
-    "figure_1": FigureData(curves.learning_curves, every_snapshot),
+    "figure_1": FigureData(curves.learning_curves, every_snapshot_but_of_variants),
     "policy_spread": FigureData(curves.policy_spread, several_policies),
     "recipes": FigureData(curves.timed_curves, every_snapshot),
     "synset_size": FigureData(curves.size_curves, last_snapshot_of_each_size),

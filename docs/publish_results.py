@@ -19,6 +19,7 @@ from obdistill.paper import numbers as paper
 from obdistill.paper.description import Description
 from obdistill.paper.statistics import intervals
 from obdistill.paper.tables.formats import markdown_details
+from obdistill.paper.tables.variance import by_label
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = [*(f"table_{number}" for number in range(1, 6)), "aggregates", "variance"]
@@ -98,10 +99,7 @@ def differences(run: str) -> str:
     tasks = list(tests["task"].unique())
     lines = ["| | " + " | ".join(" ".join(names.task_label(task)).strip() for task in tasks) + " |"]
     lines.append("|---|" + "---:|" * len(tasks))
-    for (method, variant, other, other_variant), of_pair in tests.groupby(
-        ["method", "variant", "other", "other_variant"], sort=False
-    ):
-        label = f"{names.row_label((method, variant))} − {names.row_label((other, other_variant))}"
+    for label, of_pair in by_label(tests):
         by_task = {row.task: row for row in of_pair.itertuples()}
         lines.append(f"| {label} | " + " | ".join(_difference(by_task.get(task)) for task in tasks) + " |")
     return "\n".join(lines) + "\n"
@@ -110,8 +108,7 @@ def differences(run: str) -> str:
 def _difference(row: Any) -> str:
     if row is None:
         return "–"
-    p = names.p_value(row.p_student_t)
-    return f"{names.number(row.mean, 1)} {names.interval(row.low, row.high, 1)}, p {p if p[0] == '<' else f'= {p}'}"
+    return f"{names.number(row.mean, 1)} {names.interval(row.low, row.high, 1)}, {names.p_with_sign(row.p_student_t)}"
 
 
 def _title(name: str) -> str:

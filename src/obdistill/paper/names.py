@@ -116,6 +116,11 @@ def last_snapshots(count: int) -> str:
     return "last evaluated snapshot" if count == 1 else f"last {count} evaluated snapshots"
 
 
+def p_with_sign(p: float) -> str:
+    """Write a p-value for a sentence: ``p = 0.031``, ``p < 0.001``."""
+    return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
+
+
 def p_value(p: float) -> str:
     """Write a p-value; a dash for none."""
     return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else number(p, 3)

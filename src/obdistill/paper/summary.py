@@ -51,7 +51,7 @@ def _finding(pair: Any, ours: str, theirs: str, level: float) -> str:
     p = pair.p_student_t_holm
     if np.isnan(p):
         return f"{ours} scores {by} more than {theirs} ({seeds}: no interval, no test)."
-    about = f"{names.interval(low, high, 1)}, {seeds}, p {names.p_value(p) if p < 0.001 else f'= {names.p_value(p)}'}"
+    about = f"{names.interval(low, high, 1)}, {seeds}, {names.p_with_sign(p)}"
     if p < level:
         return f"{ours} scores {by} more than {theirs} ({about})."
     return f"{ours} and {theirs} are not shown to differ: {by} ({about})."

@@ -20,21 +20,19 @@ class VarianceTable:
 
     def summarize(self, rows: pd.DataFrame, settings: TableSettings) -> pd.DataFrame:
         """Compute the long form; see `obdistill.paper.statistics.comparisons.decompose`."""
-        pairs = None
+        cells, pairs = averaged_cells(rows, settings.last_snapshots), None
+        shown = {row for of_task in cells.values() for row in of_task if row[1] == DEFAULT}
         if settings.pairs is not None:
             pairs = [(names.row_of(ours), names.row_of(other)) for ours, other in settings.pairs]
-        shown = None if pairs is None else {row for pair in pairs for row in pair}
-        cells = {
-            task: {row: cell for row, cell in of_task.items() if (row[1] == DEFAULT if shown is None else row in shown)}
-            for task, of_task in averaged_cells(rows, settings.last_snapshots).items()
-        }
-        return comparisons.decompose(cells, settings.confidence, settings.difference, pairs)
+            shown = {row for pair in pairs for row in pair}
+        chosen = {task: {row: cell for row, cell in of_task.items() if row in shown} for task, of_task in cells.items()}
+        return comparisons.decompose(chosen, settings.confidence, settings.difference, pairs)
 
     def arrange(self, table: pd.DataFrame, digits: int) -> tuple[Heads, Rows]:
         """Arrange the long form: tasks are columns, then their average; three rows per method, four per pair."""
         tasks = list(table["task"].unique())
         rows: Rows = {}
-        for label, of_row in sorted(_by_label(table), key=lambda entry: entry[1]["other"].notna().any()):
+        for label, of_row in sorted(by_label(table), key=lambda entry: entry[1]["other"].notna().any()):
             by_task = {row.task: _texts(row, digits) for row in of_row.itertuples()}
             for pattern in next(iter(by_task.values())):
                 rows[pattern.format(label)] = [by_task[task][pattern] if task in by_task else Cell() for task in tasks]
@@ -75,7 +73,7 @@ class VarianceTable:
         labels = [names.row_label(row) for row in zip(methods["method"], methods["variant"], strict=True)]
         counts = count(methods, labels, variance.COUNTS)
         counts += tuple(
-            {"": label} | {name: names.span(rows[name]) for name in variance.COUNTS} for label, rows in _by_label(pairs)
+            {"": label} | {name: names.span(rows[name]) for name in variance.COUNTS} for label, rows in by_label(pairs)
         )
         return Description(caption, tuple(notes), counts)
 
@@ -99,7 +97,7 @@ def _level(row: Any, level: str, digits: int) -> Cell:
     return Cell(sd, "" if np.isnan(share) else f"({100 * share:.0f} %)")
 
 
-def _by_label(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def by_label(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Group a table by method, or by pair of methods, as it is called."""
     keys = ["method", "variant", "other", "other_variant"]
     for (method, variant, other, other_variant), rows in table.groupby(keys, sort=False, dropna=False):

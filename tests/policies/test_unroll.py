@@ -131,18 +131,27 @@ def test_lower_precisions_point_the_same_way():
         assert not torch.equal(full, reduced)
 
 
+INTEL = {"cpu_name": "Intel(R) Xeon(R) Processor", "avx512_bf16": True, "amx_bf16": False}
+AMX = INTEL | {"amx_bf16": True}
+ZEN_3 = {"cpu_name": "AMD EPYC", "avx512_bf16": False, "amx_bf16": False}
+ZEN_4 = ZEN_3 | {"avx512_bf16": True}
+
+
 @pytest.mark.parametrize(
-    ("precision", "device", "amx", "cuda", "chosen"),
+    ("precision", "device", "cpu", "cuda", "chosen"),
     [
-        ("auto", "cpu", True, False, "reduced"),
-        ("auto", "cpu", False, True, "float32"),
-        ("auto", "cuda:0", False, True, "reduced"),
-        ("float32", "cuda", True, True, "float32"),
-        ("reduced", "cpu", False, False, "reduced"),
+        ("auto", "cpu", AMX, False, "reduced"),
+        ("auto", "cpu", ZEN_4, False, "reduced"),
+        ("auto", "cpu", INTEL, True, "float32"),
+        ("auto", "cpu", ZEN_3, False, "float32"),
+        ("auto", "cpu", {}, False, "float32"),
+        ("auto", "cuda:0", ZEN_3, True, "reduced"),
+        ("float32", "cuda", AMX, True, "float32"),
+        ("reduced", "cpu", ZEN_3, False, "reduced"),
     ],
 )
-def test_reduced_precision_is_chosen_where_it_is_faster(monkeypatch, precision, device, amx, cuda, chosen):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+def test_reduced_precision_is_chosen_where_it_is_faster(monkeypatch, precision, device, cpu, cuda, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: cpu)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     assert resolve(precision, device) == chosen
 

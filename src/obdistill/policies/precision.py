@@ -1,7 +1,8 @@
 """Precision of the matrix products of float32 tensors: full, or reduced where the processor is faster at that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -21,13 +22,19 @@ def resolve(precision: Precision, device: str) -> Precision:
     Returns
     -------
     {"float32", "reduced"}
-        ``reduced`` is bfloat16 on processors with AMX and TensorFloat32 on NVIDIA's GPUs. Other processors are slower
-        at bfloat16 than at float32 (``python benchmarks/meta_gradient.py``).
+        ``reduced`` is bfloat16 on processors with AMX and AMD's with AVX-512 (Zen 4 and later), and TensorFloat32 on
+        NVIDIA's GPUs. Other processors are slower at bfloat16 than at float32 (``python benchmarks/meta_gradient.py``).
     """
     if precision != "auto":
         return precision
-    fast = torch.cuda.is_available() if device.startswith("cuda") else torch.cpu.get_capabilities().get("amx_bf16")
+    fast = torch.cuda.is_available() if device.startswith("cuda") else _has_fast_bfloat16(torch.cpu.get_capabilities())
     return "reduced" if fast else "float32"
+
+
+def _has_fast_bfloat16(processor: Mapping[str, Any]) -> bool:
+    """Tell from torch's description of a processor; Intel's AVX-512 alone has bfloat16, but slower than float32."""
+    amd = str(processor.get("cpu_name", "")).startswith("AMD")
+    return bool(processor.get("amx_bf16") or (amd and processor.get("avx512_bf16")))
 
 
 @contextmanager

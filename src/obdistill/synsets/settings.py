@@ -109,7 +109,7 @@ class DistillSettings(Settings):
     precision: Precision = Field(
         "auto",
         description="precision of matrix products: float32, reduced (bfloat16 on CPUs, TensorFloat32 on GPUs; sums are "
-        "float32), or auto: reduced where it is faster, on GPUs and CPUs with AMX",
+        "float32), or auto: reduced where it is faster, on GPUs, CPUs with AMX and AMD's with AVX-512",
     )
 
     @model_validator(mode="after")

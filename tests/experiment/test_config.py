@@ -147,7 +147,7 @@ def test_a_missing_file(before, capsys):
         ("config/paper.yaml config/fast.yaml", 1131),
         ("config/paper.yaml config/fast.yaml config/rebrac.yaml", 1131),
         ("config/published.yaml", 492),
-        ("config/robots.yaml", 637),
+        ("config/robots.yaml", 843),
         ("config/av_pbc.yaml", 496),
     ],
 )

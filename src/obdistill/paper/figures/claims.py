@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from obdistill.paper import names
-from obdistill.paper.figures.panels import SCORE, banded, by_row, legend_above
+from obdistill.paper.figures.panels import SCORE, banded, by_row, grid, legend_above
 from obdistill.paper.figures.style import COLUMN_WIDTH, TEXT_WIDTH, style
 from obdistill.paper.settings import FigureSettings
 
@@ -51,8 +51,7 @@ def precision(table: pd.DataFrame, settings: FigureSettings) -> Figure:
         Columns.
     """
     parts = list(by_row(table))
-    rows = -(-len(parts) // settings.columns)
-    columns = -(-len(parts) // rows)  # as even as can be
+    rows, columns = grid(len(parts), settings.columns)
     width = COLUMN_WIDTH if columns <= 2 else TEXT_WIDTH
     figure = Figure(figsize=(width, 0.35 + rows * (0.75 * width / columns + 0.25)), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()

@@ -20,6 +20,12 @@ HANDLE, LETTER, LINE = 0.45, 0.057, 0.16  # inches of a legend: its lines and ga
 SCORE = "Normalized score"  # 0: random policy, 100: expert
 
 
+def grid(panels: int, most: int) -> tuple[int, int]:
+    """Return rows and columns, at most so many, for some panels: as few rows as need be, and as even as can be."""
+    rows = -(-panels // most)
+    return rows, -(-panels // rows)
+
+
 def task_panels(
     table: pd.DataFrame, settings: FigureSettings, x_label: str, full_width: bool = False
 ) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
@@ -28,10 +34,9 @@ def task_panels(
     With `full_width` each panel is as wide as the text.
     """
     tasks = dict(list(table.groupby("task", sort=False)))
-    columns = 1 if full_width else min(settings.columns, len(tasks))
-    rows = -(-len(tasks) // columns)
+    rows, columns = grid(len(tasks), 1 if full_width else settings.columns)
     width = COLUMN_WIDTH if columns == 1 and not full_width else TEXT_WIDTH
-    height = 2.0 if columns == 1 else 0.85 * width / columns + 0.2
+    height = min(2.0, 0.85 * width / columns + 0.2)
     figure = Figure(figsize=(width, rows * height + 0.35), layout="constrained")
     panels = []
     for place, (task, of_task) in enumerate(tasks.items()):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from obdistill.paper import names
-from obdistill.paper.figures.panels import by_row
+from obdistill.paper.figures.panels import by_row, grid
 from obdistill.paper.figures.style import COLUMN_WIDTH, TEXT_WIDTH, style
 from obdistill.paper.settings import FigureSettings
 from obdistill.videos.outlines import tint
@@ -33,7 +33,7 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     if table.empty:
         return _nothing()
     tasks = list(table.groupby("task", sort=False))
-    columns = min(settings.columns, len(tasks))
+    rows, columns = grid(len(tasks), settings.columns)
     total = COLUMN_WIDTH if columns == 1 else TEXT_WIDTH
     width = (total - 0.2) / columns - 0.08  # of a panel, in inches, without labels and gaps
     cell, draw = (_square, _draw_pictures) if "picture" in table else (_cell, _draw_pairs)
@@ -42,9 +42,9 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     flat = [2 * up / (across * n) for n, (across, up, _) in zip(pairs, cells, strict=True)]
     heights = [width * min(max(flat[i : i + columns]), TALLEST) for i in range(0, len(flat), columns)]
     figure = Figure(figsize=(total, sum(heights) + 0.28 * len(heights)), layout="constrained")
-    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+    places = figure.add_gridspec(rows, columns, height_ratios=heights)
     for place, ((task, of_task), (across, up, middle)) in enumerate(zip(tasks, cells, strict=True)):
-        axes = figure.add_subplot(grid[place // columns, place % columns], anchor="N")
+        axes = figure.add_subplot(places[place // columns, place % columns], anchor="N")
         ratio = 2 * width / heights[place // columns] / pairs[place]  # of a cell that fills the panel
         across, up = max(across, up * ratio), max(up, across / ratio)
         draw(axes, of_task, across, up, middle)

@@ -200,6 +200,7 @@ def test_one_panel_per_task_in_the_order_of_the_paper(tmp_path):
     assert [axes.get_xlabel() for axes in panels] == ["", "", "Outer step", "Outer step"]
     assert [axes.get_ylabel() for axes in draw("figure_1", paths[:3]).axes] == [SCORE, "", ""]
     assert [axes.get_ylabel() for axes in draw("figure_1", paths, columns=1).axes] == [SCORE] * 4
+    assert len(draw("figure_1", paths, columns=2).axes) == 4
 
 
 def test_policy_spread_shows_every_policy_of_the_last_snapshot(tmp_path):

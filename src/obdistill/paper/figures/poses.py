@@ -41,7 +41,7 @@ def distilled_pairs(table: pd.DataFrame, settings: FigureSettings) -> Figure:
     pairs = [of_task["pair"].nunique() for _, of_task in tasks]
     flat = [2 * up / (across * n) for n, (across, up, _) in zip(pairs, cells, strict=True)]
     heights = [width * min(max(flat[i : i + columns]), TALLEST) for i in range(0, len(flat), columns)]
-    figure = Figure(figsize=(total, sum(heights) + 0.28 * len(heights)), layout="constrained")
+    figure = Figure(figsize=(total, sum(heights) + 0.28 * rows), layout="constrained")
     places = figure.add_gridspec(rows, columns, height_ratios=heights)
     for place, ((task, of_task), (across, up, middle)) in enumerate(zip(tasks, cells, strict=True)):
         axes = figure.add_subplot(places[place // columns, place % columns], anchor="N")
